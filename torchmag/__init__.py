@@ -1,0 +1,13 @@
+"""torchmag: micromagnetics as PyTorch modules."""
+
+from torchmag import forms
+from torchmag.constants import gamma_0, hbar, k_B, mu_0, mu_B
+from torchmag.energies import DMI, BulkDMI, Demag, Exchange, InterfaceDMI, UniaxialAnisotropy, Zeeman
+from torchmag.energy import Energy, LocalEnergy, Sum
+from torchmag.errors import ConvergenceError, FormError, IntegrationError, MaxStepsError, NonFiniteError, StepSizeError
+from torchmag.layout import positions
+from torchmag.llg import LLG
+from torchmag.magnet import Magnet
+from torchmag.mesh import Mesh
+from torchmag.parameters import Bounded, Derived, Positive, UnitVector, by_region
+from torchmag.states import random, uniform, vortex

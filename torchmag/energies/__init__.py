@@ -1,0 +1,9 @@
+"""Energy terms, one physics noun per file."""
+
+from torchmag.energies.anisotropy import UniaxialAnisotropy
+from torchmag.energies.demag import Demag
+from torchmag.energies.dmi import DMI, BulkDMI, InterfaceDMI
+from torchmag.energies.exchange import Exchange
+from torchmag.energies.zeeman import Zeeman
+
+__all__ = ["DMI", "BulkDMI", "Demag", "Exchange", "InterfaceDMI", "UniaxialAnisotropy", "Zeeman"]

@@ -1,0 +1,311 @@
+"""Energy terms: the interface, terms made from a density or weak form, and their sum."""
+
+import re
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from torchmag import layout
+from torchmag.constants import mu_0
+from torchmag.forms import Form, compile_form
+from torchmag.forms.compiler import signature
+from torchmag.kernel import Kernel
+from torchmag.magnet import Magnet
+from torchmag.parameters import Parametric, Role, Values
+
+
+class Energy(Parametric):
+    """An energy of the magnetisation on one Magnet.
+
+    A subclass gives `_density_map(m, values)` in J/m^3 per cell and `_variation(m, values)`, dE/dm at the nodes divided by the
+    cell volume, J/m^3; `values` holds its own parameters and, under "magnet", those of the body.  Field, gradient and
+    energy follow.
+
+    Shape: m (*batch, 3, *nodes), any vector field; t in s.
+    """
+
+    def __init__(self, magnet: Magnet):
+        super().__init__()
+        if not isinstance(magnet, Magnet):
+            raise TypeError(f"{type(self).__name__}: magnet is a {type(magnet).__name__}, expected a torchmag.Magnet")
+        # Outside `_modules`: the Sum registers the body once, for all of its terms.
+        self.__dict__["magnet"] = magnet
+
+    @property
+    def mesh(self):
+        """The grid of the body."""
+        return self.magnet.mesh
+
+    @property
+    def reference(self) -> Tensor:
+        return self.magnet.reference
+
+    def forward(self, m: Tensor, t=0.0) -> Tensor:
+        return self.field(m, t)
+
+    def energy(self, m: Tensor, t=0.0, values: Values | None = None) -> Tensor:
+        """Total energy, J: (*batch)."""
+        return layout.total(self.density_map(m, t, values), self.mesh) * self.mesh.cell_volume
+
+    def density_map(self, m: Tensor, t=0.0, values: Values | None = None) -> Tensor:
+        """Mean energy density of each cell, J/m^3: (*batch, *cells)."""
+        values = self._complete(m, t, values)
+        density = self._density_map(m, values)
+        return density.expand(torch.broadcast_shapes(density.shape, self.mesh.cells))
+
+    def gradient(self, m: Tensor, t=0.0, values: Values | None = None) -> Tensor:
+        """dE/dm at the nodes, J: (*batch, 3, *nodes)."""
+        return _like(m, self._variation(m, self._complete(m, t, values)) * self.mesh.cell_volume)
+
+    def field(self, m: Tensor, t=0.0, values: Values | None = None) -> Tensor:
+        """Effective field -dE/dm / (mu_0 lumped Ms), A/m: (*batch, 3, *nodes); zero at nodes without magnetic cells."""
+        return _like(m, self._field(m, self._complete(m, t, values)))
+
+    def _field(self, m, values):
+        inverse_mass = values["magnet"]["inverse_mass"].unsqueeze(layout.component_dim(self.mesh))
+        return -self._variation(m, values) * inverse_mass
+
+    def _density_map(self, m: Tensor, values: Values) -> Tensor:
+        raise TypeError(f"{type(self).__name__} has no energy, only a field: it was given as a weak form")
+
+    def _variation(self, m: Tensor, values: Values) -> Tensor:
+        raise TypeError(f"{type(self).__name__} defines no _variation(m, values)")
+
+    def _complete(self, m, t, values):
+        """All values at (t, m), the body's among them."""
+        check_field(m, self.magnet, type(self).__name__)
+        t = torch.as_tensor(t, dtype=torch.float64)
+        return self.at(self.prepare() if values is None else values, t, m, {})
+
+    def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
+        return super().at(values, t, m, cache) | {"magnet": self.magnet.at(values["magnet"], t, m, cache)}
+
+    def _prepare(self, overrides, prefix, cache):
+        return self._prepare_own(overrides, prefix, cache) | {
+            "magnet": self.magnet._prepare(overrides, f"{prefix}magnet.", cache)
+        }
+
+    def _prepare_own(self, overrides, prefix, cache):
+        """The values without the body's."""
+        return super()._prepare(overrides, prefix, cache)
+
+    def _names(self, prefix):
+        return super()._names(prefix) + self.magnet._names(f"{prefix}magnet.")
+
+    def _apply(self, fn, recurse=True):
+        self.magnet._apply(fn, recurse)
+        return super()._apply(fn, recurse)
+
+    def __add__(self, other: "Energy") -> "Sum":
+        if not isinstance(other, Energy):
+            return NotImplemented
+        return Sum(self, other)
+
+
+class LocalEnergy(Energy):
+    """A term from a density per volume, stated once as a static method of SymPy symbols.
+
+    Subclass it with `density(m, parameters)` in J/m^3, or with `weak(m, v, parameters)`, the variation dE[v] linear in v, when
+    no energy exists.  Parameters carry a kind from torchmag.forms as annotation (`Ms` is the magnet's); one with default
+    0 that is left at the number 0 is not compiled in, and has no value to train or override.  A density that is not
+    polynomial in m states its Gauss points per axis as `quadrature`.
+
+    Args:
+        magnet: the body.
+        parameters: in the order of the density or by keyword.
+
+    Raises:
+        TypeError: missing or unknown parameter.
+        FormError: a density that cannot be compiled.
+
+    Example::
+
+        class EasyPlane(tm.LocalEnergy):
+            @staticmethod
+            def density(m, Kp: tm.forms.Scalar, n: tm.forms.Direction):
+                return Kp * tm.forms.dot(m, n) ** 2
+    """
+
+    quadrature: int | None = None
+    bounds: Mapping[str, tuple[float, float]] = {}
+
+    def __init__(self, magnet: Magnet, *args, **kwargs):
+        super().__init__(magnet)
+        function, weak = self._form()
+        _, kinds, optional = signature(function, 1 + weak)
+        given = self._bind([name for name in kinds if name != "Ms"], optional, args, kwargs)
+        absent = frozenset(name for name in optional if _is_zero(given[name]))
+        form = compile_form(
+            function, tuple(range(self.mesh.dim)), weak=weak, absent=absent, quadrature=self.quadrature
+        )
+        for name, value in given.items():
+            if name in absent:
+                self.__dict__[name] = 0
+                continue
+            lower, upper = self.bounds.get(name, (-float("inf"), float("inf")))
+            grid = self.mesh.nodes if kinds[name].nodal else self.mesh.cells
+            self._register(name, value, Role(kinds[name], grid, lower, upper))
+        self.kernel = Kernel(form, self.mesh.dx, layout.periodic_axes(self.mesh), self.reference)
+
+    def source(self) -> str:
+        """The generated tensor code of the density and of its variation (cf. Abert et al. 2024, Listing 2)."""
+        return self.kernel.source()
+
+    def _density_map(self, m, values):
+        if not self.kernel.form.has_energy:
+            return super()._density_map(m, values)
+        return self.kernel.density({self.kernel.form.fields[0]: m}, self._arguments(values))
+
+    def _variation(self, m, values):
+        name = self.kernel.form.fields[0]
+        return self.kernel.variation({name: m}, self._arguments(values))[name]
+
+    def _arguments(self, values):
+        body = values["magnet"]
+        return values | {"Ms": body["Ms"], "fraction": body["fraction"]}
+
+    @classmethod
+    def _form(cls) -> tuple[Callable, bool]:
+        found = [(name, getattr(cls, name, None)) for name in ("density", "weak")]
+        found = [(function, name == "weak") for name, function in found if function is not None]
+        if len(found) != 1:
+            raise TypeError(f"{cls.__name__} must define either density(m, ...) or weak(m, v, ...) as a static method")
+        return found[0]
+
+    def _bind(self, names, optional, args, kwargs):
+        title = type(self).__name__
+        if len(args) > len(names):
+            raise TypeError(f"{title} takes {len(names)} parameters after the magnet ({', '.join(names)}), got {len(args)}")
+        given = dict(zip(names, args))
+        for name, value in kwargs.items():
+            if name not in names:
+                raise TypeError(f"{title} has no parameter {name!r}; its parameters are {', '.join(names)}")
+            if name in given:
+                raise TypeError(f"{title}: {name!r} is given twice")
+            given[name] = value
+        missing = [name for name in names if name not in given and name not in optional]
+        if missing:
+            raise TypeError(f"{title}: missing {', '.join(missing)}; its parameters are {', '.join(names)}")
+        return {name: given.get(name, 0) for name in names}
+
+
+class Sum(Energy):
+    """Several terms on one Magnet, added; the terms are its children, the body is registered once.
+
+    Children are named by their class in snake_case (a second Zeeman is `zeeman_2`), or by keyword:
+    `tm.Sum(film=exchange_1, cap=exchange_2)`.  `a + b` makes a Sum; Sums in it are flattened.
+
+    Raises:
+        TypeError: something that is no Energy.
+        ValueError: terms on different Magnets, the same term twice, a name that is taken.
+    """
+
+    def __init__(self, *terms: Energy, **named: Energy):
+        every = list(terms) + list(named.values())
+        for term in every:
+            if not isinstance(term, Energy):
+                raise TypeError(f"Sum: got a {type(term).__name__}, expected energy terms")
+        if not every:
+            raise ValueError("Sum: no terms given")
+        magnet = every[0].magnet
+        super().__init__(magnet)
+        del self.__dict__["magnet"]
+        self.add_module("magnet", magnet)
+        self.terms: dict[str, str] = {}
+        for term in terms:
+            for name, child in term.named_terms() if isinstance(term, Sum) else ((snake_case(type(term).__name__), term),):
+                self._add(self._free_name(name), child)
+        for name, term in named.items():
+            if isinstance(term, Sum):
+                raise TypeError(f"Sum: {name} is a Sum; add it with + or give its terms one by one")
+            self._add(name, term)
+
+    def named_terms(self):
+        """(name, term) of every child."""
+        return tuple((name, getattr(self, name)) for name in self.terms)
+
+    def _add(self, name, term):
+        if term.magnet is not self.magnet:
+            raise ValueError(f"Sum: {name} belongs to another Magnet object; build all terms on one Magnet")
+        if any(term is other for _, other in self.named_terms()):
+            raise ValueError(f"Sum: {name} is given twice; the same term cannot be added to itself")
+        if hasattr(self, name):
+            raise ValueError(f"Sum: the name {name!r} is taken; choose another by keyword")
+        self.add_module(name, term)
+        self.terms[name] = name
+
+    def _free_name(self, name):
+        stem = re.sub(r"_\d+$", "", name) if name in self.terms else name
+        number = 2
+        while name in self.terms:
+            name = f"{stem}_{number}"
+            number += 1
+        return name
+
+    def _density_map(self, m, values):
+        return sum(term._density_map(m, values[name]) for name, term in self.named_terms())
+
+    def _variation(self, m, values):
+        return sum(term._variation(m, values[name]) for name, term in self.named_terms())
+
+    def fields(self, m: Tensor, t=0.0, values: Values | None = None) -> dict[str, Tensor]:
+        """The field of each term by name, A/m."""
+        values = self._complete(m, t, values)
+        return {name: term._field(m, values[name]) for name, term in self.named_terms()}
+
+    def energies(self, m: Tensor, t=0.0, values: Values | None = None) -> dict[str, Tensor]:
+        """The energy of each term by name, J: (*batch)."""
+        values = self._complete(m, t, values)
+        volume = self.mesh.cell_volume
+        maps = {name: term._density_map(m, values[name]) for name, term in self.named_terms()}
+        return {
+            name: layout.total(density.expand(torch.broadcast_shapes(density.shape, self.mesh.cells)), self.mesh) * volume
+            for name, density in maps.items()
+        }
+
+    def at(self, values, t, m, cache):
+        body = self.magnet.at(values["magnet"], t, m, cache)
+        found = {"magnet": body}
+        for name, term in self.named_terms():
+            found[name] = Parametric.at(term, values[name], t, m, cache) | {"magnet": body}
+        return found
+
+    def check(self, values: Values, prefix: str = "") -> None:
+        self.magnet.check(values["magnet"], f"{prefix}magnet.")
+        for name, term in self.named_terms():
+            Parametric.check(term, values[name], f"{prefix}{name}.")
+
+    def _prepare_own(self, overrides, prefix, cache):
+        return {name: term._prepare_own(overrides, f"{prefix}{name}.", cache) for name, term in self.named_terms()}
+
+    def _names(self, prefix):
+        own = [f"{prefix}{name}.{role}" for name, term in self.named_terms() for role in term._roles]
+        return own + self.magnet._names(f"{prefix}magnet.")
+
+
+def snake_case(name: str) -> str:
+    """UniaxialAnisotropy -> uniaxial_anisotropy, BulkDMI -> bulk_dmi."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def check_field(m: Tensor, magnet: Magnet, title: str) -> None:
+    """Raise unless m is a vector field on the nodes, of the magnet's dtype."""
+    expected = (3, *magnet.mesh.nodes)
+    if not isinstance(m, Tensor):
+        raise TypeError(f"{title}: m is a {type(m).__name__}, expected a tensor (*batch, 3, *nodes); see torchmag.uniform")
+    if tuple(m.shape[-len(expected) :]) != expected:
+        raise ValueError(f"{title}: m has shape {tuple(m.shape)}, expected (*batch, {', '.join(map(str, expected))})")
+    if m.dtype != magnet.reference.dtype:
+        raise TypeError(f"{title}: m is {m.dtype}, the magnet is {magnet.reference.dtype}; convert one with .to()")
+    if m.device != magnet.reference.device:
+        raise ValueError(f"{title}: m is on {m.device}, the magnet on {magnet.reference.device}; move one with .to()")
+
+
+def _like(m, x):
+    """x with the batch axes of m."""
+    return x.expand(torch.broadcast_shapes(m.shape, x.shape))
+
+
+def _is_zero(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == 0

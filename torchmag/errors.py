@@ -1,0 +1,50 @@
+"""The errors that torchmag raises beside ValueError and TypeError."""
+
+
+class FormError(ValueError):
+    """An energy density or weak form that cannot be compiled; the message names the symbol at fault."""
+
+
+class IntegrationError(RuntimeError):
+    """A time integration that cannot go on.
+
+    Attributes:
+        t: time reached, s.
+        dt: step size last tried, s.
+        term: name of the energy term or torque at fault, if one was found.
+    """
+
+    def __init__(self, message: str, t: float = float("nan"), dt: float = float("nan"), term: str | None = None):
+        super().__init__(message)
+        self.t, self.dt, self.term = t, dt, term
+
+    def __reduce__(self):
+        return type(self), (*self.args, self.t, self.dt, self.term)
+
+
+class NonFiniteError(IntegrationError):
+    """NaN or infinity in the magnetisation or in a field."""
+
+
+class StepSizeError(IntegrationError):
+    """The step size fell below what the time axis can resolve."""
+
+
+class MaxStepsError(IntegrationError):
+    """The maximum number of steps was used up before the last requested time."""
+
+
+class ConvergenceError(RuntimeError):
+    """An equilibrium search that ended before its tolerance.
+
+    Attributes:
+        m: the magnetisation reached.
+        info: the record of the search (see `torchmag.relax`).
+    """
+
+    def __init__(self, message: str, m=None, info=None):
+        super().__init__(message)
+        self.m, self.info = m, info
+
+    def __reduce__(self):
+        return type(self), (*self.args, self.m, self.info)

@@ -1,0 +1,223 @@
+"""The torch side of a compiled form: node fields in, densities and variations out."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from torchmag import layout
+from torchmag.forms import Form, element
+from torchmag.forms.compiler import SPACING, Source
+
+_SPACINGS = tuple(symbol.name for symbol in SPACING)
+_FUNCTIONS = {
+    name: getattr(torch, name)
+    for name in ("sqrt", "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "sign")
+} | {
+    "Abs": torch.abs,
+    "Max": torch.maximum,
+    "Min": torch.minimum,
+    "Heaviside": lambda x, at_zero=0.5: torch.heaviside(x, torch.full_like(x, at_zero)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Code:
+    """The compiled functions of one block of a form, the sources of their arguments and the slots of their results."""
+
+    counts: tuple[int, ...] | None
+    density: Callable
+    density_sources: Sequence[Source]
+    variation: Callable
+    variation_sources: Sequence[Source]
+    slots: Sequence[tuple]
+
+
+@functools.lru_cache(maxsize=None)
+def _emit(form: Form) -> tuple[_Code, ...]:
+    return tuple(
+        _Code(
+            block.counts,
+            *block.emit([block.energy], _FUNCTIONS),
+            *block.emit(list(block.variation.values()), _FUNCTIONS),
+            tuple(block.variation),
+        )
+        for block in form.blocks
+    )
+
+
+class Kernel(nn.Module):
+    """Evaluates a Form on a grid, per unit of cell volume.
+
+    Args:
+        form: the compiled form.
+        spacing: cell size along x, y, z, m.
+        periodic: for each axis of the form, whether it wraps around.
+        like: a tensor of the dtype and device to use.
+    """
+
+    def __init__(self, form: Form, spacing: tuple[float, float, float], periodic: Sequence[bool], like: Tensor):
+        super().__init__()
+        self.form, self.periodic = form, tuple(periodic)
+        self.spacing = dict(zip(_SPACINGS, spacing))
+        self.modes = element.modes(len(form.axes))
+        self.codes = _emit(form)
+        for number, code in enumerate(self.codes):
+            if code.counts is not None:
+                shapes, weights = self._tabulate(code.counts, [spacing[axis] for axis in form.axes])
+                self.register_buffer(f"shapes{number}", like.new_tensor(shapes), persistent=False)
+                self.register_buffer(f"weights{number}", like.new_tensor(weights), persistent=False)
+
+    def density(self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
+        """Mean density of each cell: (*batch, *cells)."""
+        inputs = self._inputs(fields, parameters)
+        found = 0.0
+        for number, code in enumerate(self.codes):
+            (density,) = code.density(*inputs.gather(code.density_sources, number))
+            if code.counts is not None:
+                density = inputs.expand(density, number) @ getattr(self, f"weights{number}")
+            found = found + density
+        return inputs.expand(found)
+
+    def variation(self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Derivative of the summed densities with respect to the varied node fields: {name: (*batch, 3, *nodes)}."""
+        inputs = self._inputs(fields, parameters)
+        parts = {name: {} for name in self.form.fields}
+        for number, code in enumerate(self.codes):
+            results = code.variation(*inputs.gather(code.variation_sources, number))
+            slots = dict(zip(code.slots, results))
+            for name in self.form.fields:
+                if code.counts is None:
+                    found = self._on_modes(slots, name, inputs)
+                else:
+                    found = self._on_points(slots, name, inputs, number)
+                for mode, part in found.items():
+                    parts[name][mode] = parts[name][mode] + part if mode in parts[name] else part
+        zero = self.modes[0]
+        for name, found in parts.items():
+            if not found:
+                found[zero] = inputs.vector([0.0, 0.0, 0.0])
+        return {name: layout.from_modes(found, self.periodic) for name, found in parts.items()}
+
+    def source(self) -> str:
+        """The generated code."""
+        texts = []
+        for code in self.codes:
+            rule = "integrated exactly on the modes of the element" if code.counts is None else f"at Gauss points {code.counts}"
+            for name, function in (("density", code.density), ("variation", code.variation)):
+                text = inspect.getsource(function).replace("_lambdifygenerated", name, 1)
+                texts.append(f"# {name} of {self.form.name}, {rule}\n{text}")
+        return "\n".join(texts)
+
+    def _on_modes(self, slots, name, inputs):
+        """{mode: (*batch, 3, *cells)} from the components of each mode."""
+        found = {}
+        for mode in self.modes:
+            planes = [slots.get((name, component, mode), 0.0) for component in range(3)]
+            if any(isinstance(plane, Tensor) or plane for plane in planes):
+                found[mode] = inputs.vector(planes)
+        return found
+
+    def _on_points(self, slots, name, inputs, number):
+        """The fluxes at the Gauss points times shape functions and weights, summed."""
+        shapes, weights = getattr(self, f"shapes{number}"), getattr(self, f"weights{number}")
+        total = None
+        for row, axis in enumerate((None, *range(len(self.periodic)))):
+            planes = [slots.get((name, component, axis), 0.0) for component in range(3)]
+            if any(isinstance(plane, Tensor) or plane for plane in planes):
+                part = inputs.vector(planes, number) @ (shapes[row] * weights).mT
+                total = part if total is None else total + part
+        return {} if total is None else dict(zip(self.modes, total.unbind(-1)))
+
+    def _inputs(self, fields, parameters):
+        nodal = {name: parameters[name] for name, kind in self.form.parameters.items() if kind.nodal}
+        return _Inputs(self, dict(fields) | nodal, parameters)
+
+    def _tabulate(self, counts, spacing):
+        """Shape functions (row 0) and their derivatives per axis at the Gauss points (1 + dim, modes, Q); weights (Q)."""
+        points, weights = element.gauss(counts)
+        rows = [[element.shape_values(points, mode) for mode in self.modes]]
+        for axis, h in enumerate(spacing):
+            lowered = [element.derivative(mode, axis) for mode in self.modes]
+            rows.append([0 * weights if low is None else element.shape_values(points, low) / h for low in lowered])
+        return [[row.tolist() for row in rows_] for rows_ in rows], weights.tolist()
+
+    def __getstate__(self):
+        # Functions made by lambdify do not pickle; they follow from the form.
+        return {name: value for name, value in self.__dict__.items() if name != "codes"}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self.codes = _emit(self.form)
+
+
+class _Inputs:
+    """The arguments of one evaluation, each taken apart once."""
+
+    def __init__(self, kernel: Kernel, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor]):
+        self.kernel, self.fields, self.parameters = kernel, fields, parameters
+        self.dim = len(kernel.periodic)
+        first = next(iter(fields.values()))
+        sizes = first.shape[first.ndim - self.dim :]
+        self.cells = tuple(n if wraps else n - 1 for n, wraps in zip(sizes, kernel.periodic))
+        self.like = first
+        self.modes, self.found = {}, {}
+
+    def gather(self, sources: Sequence[Source], number: int) -> list:
+        """The values of the sources, for the block with this number."""
+        counts = self.kernel.codes[number].counts
+        return [self._value(source, None if counts is None else number) for source in sources]
+
+    def vector(self, planes: Sequence, number: int | None = None) -> Tensor:
+        """Three component planes, tensors or numbers, to (*batch, 3, *cells[, Q])."""
+        planes = [plane if isinstance(plane, Tensor) else self.like.new_full((), plane) for plane in planes]
+        grid = self._grid(number)
+        shape = torch.broadcast_shapes(grid, *(plane.shape for plane in planes))
+        return torch.stack([plane.expand(shape) for plane in planes], -len(grid) - 1)
+
+    def expand(self, value, number: int | None = None) -> Tensor:
+        """A density, tensor or number, to (*batch, *cells[, Q])."""
+        value = value if isinstance(value, Tensor) else self.like.new_full((), value)
+        return value.expand(torch.broadcast_shapes(value.shape, self._grid(number)))
+
+    def _grid(self, number):
+        return self.cells if number is None else (*self.cells, getattr(self.kernel, f"weights{number}").shape[0])
+
+    def _value(self, source, number):
+        if source.name in self.kernel.spacing:
+            return self.kernel.spacing[source.name]
+        if source.name in self.fields:
+            key = (source.name, source.mode, source.axis, number)
+            if key not in self.found:
+                self.found[key] = self._node_field(source, number)
+            return self._component(self.found[key], source.index, number)
+        value = self.parameters[source.name]
+        if value.ndim and number is not None:
+            value = value.unsqueeze(-1)
+        return self._component(value, source.index, number)
+
+    def _component(self, value, index, number):
+        if not index:
+            return value
+        grid = (slice(None),) * (self.dim + (number is not None))
+        return value[(..., *index, *grid)]
+
+    def _node_field(self, source, number):
+        if source.name not in self.modes:
+            self.modes[source.name] = layout.to_modes(self.fields[source.name], self.kernel.periodic, self._wanted(source.name))
+        modes = self.modes[source.name]
+        if number is None:
+            return modes[source.mode]
+        row = 0 if source.axis is None else 1 + source.axis
+        stacked = torch.stack([modes[mode] for mode in self.kernel.modes], -1)
+        return stacked @ getattr(self.kernel, f"shapes{number}")[row]
+
+    def _wanted(self, name):
+        """The modes of a node field that any block uses."""
+        if any(code.counts is not None for code in self.kernel.codes):
+            return self.kernel.modes
+        sources = [s for code in self.kernel.codes for s in (*code.density_sources, *code.variation_sources)]
+        return tuple(dict.fromkeys(s.mode for s in sources if s.name == name and s.mode is not None))

@@ -1,0 +1,161 @@
+"""Where things lie in a tensor: the only file that knows the axis order.
+
+The last `mesh.dim` axes of a tensor are the grid axes x[, y[, z]]; a vector field has its three components on the
+axis before them; everything in front is batch.  Node fields and cell fields are joined by the modes of the element:
+along each axis the linear interpolant between two nodes is mean + xi * difference with xi in [-1/2, 1/2], so a cell of a
+`dim`-dimensional mesh holds 2^dim modes, each named by a tuple of 0 (mean) and 1 (difference) per axis.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from torchmag.mesh import Mesh
+
+Mode = tuple[int, ...]
+
+
+def component_dim(mesh: Mesh) -> int:
+    """The axis, counted from the end, that holds the components of a vector field."""
+    return -mesh.dim - 1
+
+
+def components(x: Tensor, dim: int) -> tuple[Tensor, ...]:
+    """Split (..., 3, *grid) with `dim` grid axes into its three component planes (..., *grid)."""
+    return x.unbind(-dim - 1)
+
+
+def stack(planes: Sequence[Tensor], dim: int) -> Tensor:
+    """Component planes (..., *grid), broadcast against each other, to (..., len(planes), *grid)."""
+    return torch.stack(torch.broadcast_tensors(*planes), -dim - 1)
+
+
+def dot(a: Tensor, b: Tensor, mesh: Mesh) -> Tensor:
+    """Pointwise scalar product of two vector fields: (..., 3, *grid) -> (..., *grid)."""
+    return (a * b).sum(component_dim(mesh))
+
+
+def cross(a: Tensor, b: Tensor, mesh: Mesh) -> Tensor:
+    """Pointwise vector product of two vector fields (..., 3, *grid)."""
+    ax, ay, az = components(a, mesh.dim)
+    bx, by, bz = components(b, mesh.dim)
+    return stack((ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx), mesh.dim)
+
+
+def total(x: Tensor, mesh: Mesh) -> Tensor:
+    """Sum over the grid: (*batch, *grid) -> (*batch)."""
+    return x.sum(tuple(range(-mesh.dim, 0)))
+
+
+def periodic_axes(mesh: Mesh) -> tuple[bool, ...]:
+    """For each grid axis, whether it wraps around."""
+    return tuple(mesh.periodic(axis) for axis in range(mesh.dim))
+
+
+def to_modes(x: Tensor, periodic: Sequence[bool], wanted: Iterable[Mode]) -> dict[Mode, Tensor]:
+    """Modes of a node field in each cell: (..., *nodes) -> {mode: (..., *cells)}, axis by axis."""
+    parts = {(): x}
+    for axis, wraps in enumerate(periodic):
+        where = axis - len(periodic)
+        prefixes = {mode[: axis + 1] for mode in wanted}
+        split = {}
+        for prefix, part in parts.items():
+            low, high = _neighbours(part, where, wraps)
+            if (*prefix, 0) in prefixes:
+                split[*prefix, 0] = 0.5 * (low + high)
+            if (*prefix, 1) in prefixes:
+                split[*prefix, 1] = high - low
+        parts = split
+    return parts
+
+
+def from_modes(parts: Mapping[Mode, Tensor], periodic: Sequence[bool]) -> Tensor:
+    """The transpose of `to_modes`: {mode: (..., *cells)} -> (..., *nodes)."""
+    for axis in reversed(range(len(periodic))):
+        where = axis - len(periodic)
+        joined = {}
+        for prefix in dict.fromkeys(mode[:axis] for mode in parts):
+            mean, difference = parts.get((*prefix, 0)), parts.get((*prefix, 1))
+            if mean is None:
+                low, high = -difference, difference
+            elif difference is None:
+                low = high = 0.5 * mean
+            else:
+                half = 0.5 * mean
+                low, high = half - difference, half + difference
+            joined[prefix] = _scatter(low, high, where, periodic[axis])
+        parts = joined
+    return parts[()]
+
+
+def to_cells(x: Tensor, mesh: Mesh) -> Tensor:
+    """Mean over the corners of each cell: (..., *nodes) -> (..., *cells)."""
+    mean = (0,) * mesh.dim
+    return to_modes(x, periodic_axes(mesh), (mean,))[mean]
+
+
+def to_nodes(x: Tensor, mesh: Mesh) -> Tensor:
+    """The transpose of `to_cells`, which lumps: each cell (..., *cells) gives an equal share to its corners (..., *nodes)."""
+    return from_modes({(0,) * mesh.dim: x}, periodic_axes(mesh))
+
+
+def expand_to_cells(x: Tensor, mesh: Mesh) -> Tensor:
+    """A scalar parameter, 0-d or (*batch, *cells) with axes of 1, to its full (*batch, *cells)."""
+    return x.expand(*x.shape[: max(x.ndim - mesh.dim, 0)], *mesh.cells)
+
+
+def to_grid(x: Tensor, components: tuple[int, ...], grid: tuple[int, ...], title: str, where: str) -> Tensor:
+    """Check the shape of a parameter, and give a uniform one its grid axes (of size 1).
+
+    Accepts the component axes alone (uniform) or (*batch, *components, *grid), any grid axis being 1; a uniform scalar
+    stays 0-d.
+
+    Raises:
+        ValueError: any other shape, named by `title` and `where` ("cells" or "nodes").
+    """
+    shape, dim = tuple(x.shape), len(grid)
+    if shape == components:
+        return x.reshape(*components, *(1,) * dim) if components else x
+    tail = shape[len(shape) - dim :] if len(shape) >= dim + len(components) else None
+    fits = tail is not None and all(a in (1, n) for a, n in zip(tail, grid))
+    if not fits or shape[len(shape) - dim - len(components) : len(shape) - dim] != components:
+        expected = ", ".join(map(str, ("*batch", *components, *grid)))
+        uniform = f"shape {components}" if components else "a number"
+        raise ValueError(
+            f"{title} has shape {shape}, {where} are {grid}: expected {uniform} (uniform) or ({expected}), where a grid axis may be 1"
+        )
+    return x
+
+
+def positions(mesh: Mesh, at: str = "nodes", *, dtype: torch.dtype | None = None, device=None) -> Tensor:
+    """Coordinates of the nodes or of the cell centres, m: (3, *nodes) or (3, *cells).
+
+    Along an axis that the mesh does not have, the middle of its one layer is given.
+    """
+    if at not in ("nodes", "cells"):
+        raise ValueError(f"positions: at = {at!r}, expected 'nodes' or 'cells'")
+    grid, shift = (mesh.nodes, 0.0) if at == "nodes" else (mesh.cells, 0.5)
+    axes = [
+        origin + (torch.arange(count, dtype=torch.float64) + shift) * h
+        for count, origin, h in zip(grid, mesh.origin, mesh.dx)
+    ]
+    planes = list(torch.meshgrid(*axes, indexing="ij"))
+    planes += [torch.full_like(planes[0], mesh.origin[a] + 0.5 * mesh.dx[a]) for a in range(mesh.dim, 3)]
+    return torch.stack(planes).to(dtype=dtype or torch.get_default_dtype(), device=device)
+
+
+def _neighbours(x: Tensor, axis: int, wraps: bool) -> tuple[Tensor, Tensor]:
+    """The node before and the node after each cell."""
+    if wraps:
+        return x, x.roll(-1, axis)
+    cells = x.shape[axis] - 1
+    return x.narrow(axis, 0, cells), x.narrow(axis, 1, cells)
+
+
+def _scatter(low: Tensor, high: Tensor, axis: int, wraps: bool) -> Tensor:
+    """The transpose of `_neighbours`: add each cell's shares to the node before and the node after it."""
+    if wraps:
+        return low + high.roll(1, axis)
+    edge = (0, 0) * (-axis - 1)
+    return torch.nn.functional.pad(low, (*edge, 0, 1)) + torch.nn.functional.pad(high, (*edge, 1, 0))

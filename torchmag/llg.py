@@ -1,0 +1,109 @@
+"""The Landau-Lifshitz-Gilbert equation as a Module."""
+
+import torch
+from torch import Tensor, nn
+
+from torchmag import layout
+from torchmag.constants import gamma_0
+from torchmag.energy import Energy, Sum, check_field
+from torchmag.forms import Scalar
+from torchmag.parameters import Parametric, Role, Values
+
+
+class LLG(Parametric):
+    """dm/dt = -gamma / (1 + alpha^2) [m x H + alpha m x (m x H)]  (Abert et al. 2024, Eq. 1).
+
+    `llg(t, m)` is the right-hand side that torchdiffeq integrates: a pure function of its arguments.
+
+    Args:
+        energy: a term or a Sum; kept as a Sum under `energy`.
+        alpha: Gilbert damping; number or cells (*batch, *cells), >= 0, taken to the nodes as the mean weighted by moment.
+        gamma: gyromagnetic ratio times mu_0, m/(A s).
+        torques: Modules; each gives a field `(m, t) -> (*batch, 3, *nodes)` in A/m that is added to the effective field.
+        frozen: nodes where dm/dt = 0, bool (*nodes).
+        precession: False leaves the damping only.
+
+    Shape: t in s, m (*batch, 3, *nodes) -> dm/dt in 1/s, same shape; zero at nodes without magnetic cells.
+    Raises:
+        TypeError, ValueError: parameters of a wrong kind, shape or sign.
+    """
+
+    def __init__(self, energy: Energy, alpha, *, gamma=gamma_0, torques=(), frozen: Tensor | None = None, precession: bool = True):
+        super().__init__()
+        if not isinstance(energy, Energy):
+            raise TypeError(f"LLG: energy is a {type(energy).__name__}, expected an energy term or a torchmag.Sum")
+        self.energy = energy if isinstance(energy, Sum) else Sum(energy)
+        mesh = self.energy.mesh
+        self._register("alpha", alpha, Role(Scalar, mesh.cells, lower=0.0))
+        self._register("gamma", gamma, Role(Scalar, mesh.cells, lower=0.0))
+        self.torques = nn.ModuleList(torques)
+        self.precession = bool(precession)
+        self.register_buffer("frozen", None if frozen is None else _node_mask(frozen, mesh, self.reference))
+
+    @property
+    def magnet(self):
+        """The body that all terms share."""
+        return self.energy.magnet
+
+    @property
+    def mesh(self):
+        """The grid of the body."""
+        return self.energy.mesh
+
+    @property
+    def reference(self) -> Tensor:
+        return self.energy.reference
+
+    def forward(self, t, m: Tensor, values: Values | None = None) -> Tensor:
+        values = self.complete(t, m, values)
+        H = self.energy._field(m, values["energy"])
+        for torque in self.torques:
+            H = H + torque(m, t)
+        return self._rate(m, H, values)
+
+    def complete(self, t, m: Tensor, values: Values | None = None) -> Values:
+        """All values at (t, m), drives evaluated and maps taken to the nodes."""
+        check_field(m, self.magnet, "LLG")
+        t = torch.as_tensor(t, dtype=torch.float64)
+        return self.at(self.prepare() if values is None else values, t, m, {})
+
+    def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
+        energy = self.energy.at(values["energy"], t, m, cache)
+        own = super().at(values, t, m, cache)
+        alpha, gamma = (self._to_nodes(own[name], energy["magnet"]) for name in ("alpha", "gamma"))
+        return own | {"alpha": alpha, "gamma": gamma, "energy": energy}
+
+    def check(self, values: Values, prefix: str = "") -> None:
+        super().check(values, prefix)
+        self.energy.check(values["energy"], f"{prefix}energy.")
+
+    def _rate(self, m, H, values):
+        alpha, gamma = values["alpha"], values["gamma"]
+        torque = layout.cross(m, H, self.mesh)
+        damping = alpha * layout.cross(m, torque, self.mesh)
+        rate = -gamma / (1 + alpha * alpha) * (torque + damping if self.precession else damping)
+        return rate if self.frozen is None else rate * ~self.frozen
+
+    def _to_nodes(self, x, body):
+        """A cell parameter at the nodes, (*batch, 1, *nodes): the mean over the adjacent cells weighted by moment."""
+        if not x.ndim:
+            return x
+        weighted = layout.to_nodes(layout.expand_to_cells(body["M"] * x, self.mesh), self.mesh)
+        mass = body["mass"]
+        return (weighted / (mass + (mass == 0))).unsqueeze(layout.component_dim(self.mesh))
+
+    def _prepare(self, overrides, prefix, cache):
+        return super()._prepare(overrides, prefix, cache) | {
+            "energy": self.energy._prepare(overrides, f"{prefix}energy.", cache)
+        }
+
+    def _names(self, prefix):
+        return super()._names(prefix) + self.energy._names(f"{prefix}energy.")
+
+
+def _node_mask(frozen, mesh, like):
+    if not isinstance(frozen, Tensor) or frozen.dtype != torch.bool:
+        raise TypeError("LLG: frozen must be a bool tensor over the nodes")
+    if tuple(frozen.shape) != mesh.nodes:
+        raise ValueError(f"LLG: frozen has shape {tuple(frozen.shape)}, nodes are {mesh.nodes}")
+    return frozen.to(like.device)
