@@ -1,0 +1,80 @@
+"""Methods that torchdiffeq implements, run under our step control, projection and time."""
+
+import functools
+import math
+
+import torch
+import torchdiffeq  # noqa: F401  (fills the table below)
+from torch import Tensor
+from torchdiffeq._impl.odeint import SOLVERS
+from torchdiffeq._impl.rk_common import RKAdaptiveStepsizeODESolver
+from torchdiffeq._impl.solvers import FixedGridODESolver
+
+from torchmag.solvers.stepper import Step, System, require_finite
+from torchmag.solvers.tableau import Tableau
+
+
+def foreign_names() -> tuple[str, ...]:
+    """The method names of torchdiffeq."""
+    return tuple(name for name in SOLVERS if not name.startswith("torchmag_"))
+
+
+@functools.lru_cache(maxsize=None)
+def foreign_tableau(name: str) -> Tableau | None:
+    """The constants of an embedded Runge-Kutta method of torchdiffeq; None for other methods."""
+    solver = SOLVERS.get(name)
+    if name.startswith("torchmag_") or not (isinstance(solver, type) and issubclass(solver, RKAdaptiveStepsizeODESolver)):
+        return None
+    constants = solver.tableau
+    rows = [tuple(row.tolist()) for row in constants.beta]
+    b, e, mid = constants.c_sol.tolist(), constants.c_error.tolist(), solver.mid.tolist()
+    c = [0.0, *constants.alpha.tolist()]
+    if b[-1] == 0 and tuple(b[:-1]) == rows[-1]:
+        # First same as last: the last stage is the rate at the new state, which the stepper evaluates itself.
+        c, rows, b = c[:-1], rows[:-1], b[:-1]
+    else:
+        e, mid = [*e, 0.0], [*mid, 0.0]
+    return Tableau(name, solver.order, tuple(c), tuple(rows), tuple(b), tuple(e), tuple(mid))
+
+
+def foreign_steps(system: System, name: str, times: list[float], m: Tensor, dt: float | None, rtol: float, atol: float):
+    """Yield the steps of a fixed-grid, multistep or SciPy method: each interval between the times divided into steps <= dt.
+
+    Time is passed on in units of the whole interval, so that it keeps its resolution in the dtype of m.
+    """
+    start, unit = times[0], times[-1] - times[0]
+    rate = _Rate(system, start, unit)
+    solver = SOLVERS[name](func=rate, y0=m, rtol=rtol, atol=atol, norm=lambda x: x.abs().max(), **_options(name))
+    if not isinstance(solver, FixedGridODESolver):
+        scaled = torch.tensor([(t - start) / unit for t in times], dtype=torch.float64)
+        states = solver.integrate(scaled).to(m)
+        for t0, t1, m0, m1 in zip(times, times[1:], states, states[1:]):
+            require_finite(system, t1, t1 - t0, m1, m1)
+            yield Step(t0, t1 - t0, m0, system.project(m1), None, None, None)
+        return
+    for t0, t1 in zip(times, times[1:]):
+        count = 1 if dt is None else max(1, math.ceil((t1 - t0) / dt * (1 - 1e-12)))
+        for number in range(count):
+            begin, end = (t0 + (t1 - t0) * n / count for n in (number, number + 1))
+            scaled = [torch.tensor((t - start) / unit, dtype=torch.float64, device=m.device) for t in (begin, end)]
+            change, _ = solver._step_func(rate, scaled[0], scaled[1] - scaled[0], scaled[1], m)
+            before, m = m, system.project(m + change)
+            require_finite(system, end, end - begin, m, change)
+            yield Step(begin, end - begin, before, m, None, None, None)
+
+
+class _Rate:
+    """The rate in scaled time with the signature that torchdiffeq's solvers call."""
+
+    def __init__(self, system: System, start: float, unit: float):
+        self.system, self.start, self.unit = system, start, unit
+
+    def __call__(self, t, m, *, perturb=None):
+        return self.system.rate(self.start + self.unit * float(t), m) * self.unit
+
+    def callback_step(self, t, m, dt):
+        """torchdiffeq calls this before each step."""
+
+
+def _options(name):
+    return {"solver": "LSODA"} if name == "scipy_solver" else {}

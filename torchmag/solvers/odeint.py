@@ -1,0 +1,59 @@
+"""Our stepper behind torchdiffeq's interface: `torchdiffeq.odeint(llg, m0, t, method="torchmag_dopri5")`."""
+
+import torch
+from torch import Tensor
+from torchdiffeq._impl.odeint import SOLVERS
+
+from torchmag.llg import LLG
+from torchmag.solvers.solve import OWN, collect
+from torchmag.solvers.stepper import System, adaptive_steps
+from torchmag.solvers.system import llg_system
+
+
+class _Method:
+    """What torchdiffeq expects of a solver.
+
+    On an LLG the state is projected to unit length and the error norm is that of `tm.solve`.  Any other function, among
+    them the flat state that odeint_adjoint integrates backwards, gets neither: the norm is torchdiffeq's.
+    """
+
+    tableau = None
+
+    def __init__(self, func, y0: Tensor, rtol, atol, norm=None, max_num_steps: int = 1_000_000, **unknown):
+        if unknown:
+            raise TypeError(f"torchmag_{self.tableau.name}: unknown options {sorted(unknown)}; known: max_num_steps")
+        self.func, self.y0, self.max_steps = func, y0, max_num_steps
+        llg = _llg_within(func)
+        rate = lambda t, y: func(torch.tensor(t, dtype=torch.float64, device=y0.device), y)  # noqa: E731
+        if llg is None:
+            size = lambda e, y0, y1: norm(e / (atol + rtol * torch.maximum(y0.abs(), y1.abs())))  # noqa: E731
+            self.system = System(rate, lambda y: y, size, lambda t, y: None)
+        else:
+            system = llg_system(llg, llg.prepare(), y0, float(rtol), float(atol))
+            self.system = System(rate, system.project, system.error, system.diagnose)
+
+    @classmethod
+    def valid_callbacks(cls):
+        return set()
+
+    def integrate(self, t: Tensor) -> Tensor:
+        times = t.double().tolist()
+        found = [self.y0]
+        for step in adaptive_steps(self.system, self.tableau, times[0], times[-1], self.y0, max_steps=self.max_steps):
+            collect(found, step, times, self.system)
+        return torch.stack(found)
+
+
+def _llg_within(func):
+    """The LLG inside torchdiffeq's wrappers of the right-hand side; None if the state was flattened or it is no LLG."""
+    while not isinstance(func, LLG):
+        if type(func).__name__ == "_TupleFunc" or not hasattr(func, "base_func"):
+            return None
+        func = func.base_func
+    return func
+
+
+def register() -> None:
+    """Add our methods to torchdiffeq's table, as torchmag_<name>."""
+    for name, tableau in OWN.items():
+        SOLVERS[f"torchmag_{name}"] = type(f"Torchmag_{name}", (_Method,), {"tableau": tableau})

@@ -1,0 +1,127 @@
+"""Relaxation to equilibrium by overdamped dynamics."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from torchmag.errors import ConvergenceError
+from torchmag.layout import component_dim
+from torchmag.llg import LLG
+from torchmag.parameters import Values
+from torchmag.solvers.bosh3 import BOSH3
+from torchmag.solvers.stepper import System, adaptive_steps, require_finite
+from torchmag.solvers.system import llg_system, require_unit_length
+
+# Large enough to make the precession a perturbation of 1e-3, which changes the path a little and the equilibrium not at all.
+DAMPING = 1e3
+# Error of a step relative to its change, and the largest turn of the first step.
+ACCURACY, FIRST_ANGLE = 0.1, 0.01
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """How a relaxation ended.
+
+    Attributes:
+        converged: whether the residual fell below the tolerance.
+        residual: max |m x H| / max Ms over nodes (and samples).
+        steps: accepted steps.
+        evaluations: evaluations of the right-hand side.
+    """
+
+    converged: bool
+    residual: float
+    steps: int
+    evaluations: int
+
+
+def relax(
+    llg: LLG,
+    m0: Tensor,
+    *,
+    t: float = 0.0,
+    tolerance: float | None = None,
+    max_steps: int = 100_000,
+    info: bool = False,
+    params=None,
+    callback: Callable[[int, float, Tensor], None] | None = None,
+):
+    """Equilibrium of an LLG by overdamped dynamics, whatever its alpha, with drives held at time t.
+
+    Args:
+        llg: the equation; its torques act, its frozen nodes stay.
+        m0: (*batch, 3, *nodes), of unit length inside the body.
+        tolerance: of the residual, the largest |m x H| over the nodes divided by the largest Ms.  Default 1e-6 in float64;
+            1e-4 in float32, whose exchange fields carry noise above that on cells of a few nm.
+        max_steps: cap on the accepted steps.
+        info: also return a `Relaxation` record, and do not raise if the tolerance was not reached.
+        params: values to use instead of the llg's, by full name.
+        callback: called after each step with (step, residual, m).
+
+    Returns:
+        m, or (m, record).
+    Raises:
+        ConvergenceError: not converged after max_steps (without `info`); carries m and the record.
+    """
+    if tolerance is None:
+        tolerance = 1e-6 if m0.dtype == torch.float64 else 1e-4
+    if not 0 < tolerance < math.inf:
+        raise ValueError(f"relax: tolerance = {tolerance}, expected a positive number: max |m x H| / Ms")
+    values = llg.prepare(params)
+    llg.check(values)
+    values = values | {"alpha": m0.new_full((), DAMPING)}
+    system = llg_system(llg, values, m0, 0.0, 1.0)
+    now = float(t)
+    m = m0.expand(torch.broadcast_shapes(m0.shape, system.rate(now, m0).shape))
+    require_unit_length(llg, values, m, "relax")
+    dim = component_dim(llg.mesh)
+
+    def largest(x):
+        """The longest vector."""
+        return torch.linalg.vector_norm(x.detach(), dim=dim).max()
+
+    to_residual = _residual(llg, values, largest)
+
+    k = system.rate(now, m)
+    require_finite(system, now, math.nan, m, k)
+    residual, steps, evaluations = to_residual(k), 0, 2
+
+    def rate(_, m):
+        nonlocal evaluations
+        evaluations += 1
+        return system.rate(now, m)
+
+    def error(e, m0, m1):
+        # Relative to the change: an absolute tolerance leaves noise of its size in the stiff modes at the stability limit.
+        return largest(e) / (ACCURACY * largest(m1 - m0))
+
+    flow = System(rate, system.project, error, lambda _, m: system.diagnose(now, m))
+    if residual > tolerance:
+        first = FIRST_ANGLE / float(largest(k))
+        for step in adaptive_steps(flow, BOSH3, 0.0, math.inf, m, max_steps=2 * max_steps, first=first):
+            steps, m, residual = steps + 1, step.m1, to_residual(step.k1)
+            if callback is not None:
+                callback(steps, residual, m)
+            stuck = float(largest(step.k1)) * step.dt < 4 * torch.finfo(m.dtype).eps
+            if residual <= tolerance or steps >= max_steps or stuck:
+                break
+    record = Relaxation(residual <= tolerance, residual, steps, evaluations)
+    if info:
+        return m, record
+    if not record.converged:
+        raise ConvergenceError(
+            f"relax: max |m x H| / Ms = {residual:.3g} after {steps} steps, tolerance {tolerance:.3g}; raise max_steps or "
+            f"tolerance, or pass info=True to get the state as it is", m, record,
+        )  # fmt: skip
+    return m
+
+
+def _residual(llg: LLG, values: Values, largest: Callable[[Tensor], Tensor]) -> Callable[[Tensor], float]:
+    """From an overdamped rate to max |m x H| / max Ms: |dm/dt| = gamma / sqrt(1 + alpha^2) |m x H|."""
+    body = values["energy"]["magnet"]
+    gamma = values["gamma"].detach().max()
+    scale = math.sqrt(1 + DAMPING**2) / float(gamma * body["Ms"].detach().max())
+    return lambda k: float(largest(k)) * scale

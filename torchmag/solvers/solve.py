@@ -1,0 +1,133 @@
+"""Time integration of the LLG equation."""
+
+from collections.abc import Callable, Mapping
+from numbers import Real
+
+import torch
+from torch import Tensor
+
+from torchmag.llg import LLG
+from torchmag.solvers.bosh3 import BOSH3
+from torchmag.solvers.dopri5 import DOPRI5
+from torchmag.solvers.foreign import foreign_names, foreign_steps, foreign_tableau
+from torchmag.solvers.stepper import Step, adaptive_steps, fixed_steps
+from torchmag.solvers.system import llg_system, require_unit_length
+
+OWN = {tableau.name: tableau for tableau in (DOPRI5, BOSH3)}
+
+
+def solve(
+    llg: LLG,
+    m0: Tensor,
+    t,
+    *,
+    method: str = "dopri5",
+    rtol: float = 1e-5,
+    atol: float = 1e-5,
+    step: float | None = None,
+    max_steps: int = 1_000_000,
+    gradient: str = "exact",
+    memory: int | None = None,
+    params: Mapping[str, Tensor] | None = None,
+    callback: Callable[[float, float, Tensor], None] | None = None,
+) -> Tensor:
+    """Integrate dm/dt = llg(t, m) and return m at the requested times.
+
+    m has unit length at every accepted step and at every requested time; the projection is part of the map that is
+    differentiated.  Time is kept in float64 whatever the dtype of m.
+
+    Args:
+        llg: the equation.
+        m0: (*batch, 3, *nodes), of unit length inside the body; expanded to the batch of the parameters.
+        t: requested times, s, at least two, increasing; m0 belongs to the first.
+        method: "dopri5", "bosh3", or any method of torchdiffeq by its name.
+        rtol, atol: tolerance of a step, rtol + atol: root mean square over the body of the length of its error in m, of a
+            batch the worst sample's.
+        step: fixes the step, s (each interval between requested times is divided evenly into steps of at most this).
+            Methods without step control take the requested times as their steps if it is not given.
+        max_steps: raises a MaxStepsError beyond this many steps between two requested times.
+        gradient: "exact": of the discrete solution, by backpropagation through the accepted steps.
+        memory: bytes that a gradient may hold.
+        params: values to use instead of the llg's, by full name (see `LLG.prepare`).
+        callback: called after each accepted step with (t, dt, m).
+
+    Returns:
+        (len(t), *batch, 3, *nodes); the first entry is m0.
+    Raises:
+        ValueError, TypeError: bad arguments.
+        NonFiniteError, StepSizeError, MaxStepsError: an integration that cannot go on, with t, dt and the term at fault.
+    """
+    times = require_times(t)
+    _require_options(method, rtol, atol, step, max_steps, gradient, memory)
+    values = llg.prepare(params)
+    llg.check(values)
+    rate = llg(torch.tensor(times[0], dtype=torch.float64), m0, values)
+    m = m0.expand(torch.broadcast_shapes(m0.shape, rate.shape))
+    require_unit_length(llg, values, m, "solve")
+    system = llg_system(llg, values, m, rtol, atol)
+
+    found = [m]
+    tableau = OWN.get(method) or foreign_tableau(method)
+    if tableau is not None:
+        if step is None:
+            steps = adaptive_steps(system, tableau, times[0], times[-1], m, max_steps=max_steps)
+        else:
+            steps = _each_interval(system, tableau, times, m, step)
+    else:
+        steps = foreign_steps(system, method, times, m, step, rtol, atol)
+    for accepted in steps:
+        collect(found, accepted, times, system)
+        if callback is not None:
+            callback(accepted.t + accepted.dt, accepted.dt, accepted.m1)
+    return torch.stack(found)
+
+
+def collect(found: list, step: Step, times, system) -> None:
+    """Append the states at the requested times that this step reaches."""
+    end = step.t + step.dt
+    while len(found) < len(times):
+        t = times[len(found)]
+        if abs(t - end) <= 1e-9 * step.dt:
+            found.append(step.m1)
+        elif t < end:
+            found.append(system.project(step.interpolate(t)))
+        else:
+            return
+
+
+def _each_interval(system, tableau, times, m, dt):
+    for start, end in zip(times, times[1:]):
+        for accepted in fixed_steps(system, tableau, start, end, m, dt=dt):
+            m = accepted.m1
+            yield accepted
+
+
+def require_times(t) -> list[float]:
+    """The requested times as floats: at least two, finite, increasing."""
+    t = torch.as_tensor(t, dtype=torch.float64)
+    if t.ndim != 1 or len(t) < 2:
+        raise ValueError(f"solve: t has shape {tuple(t.shape)}, expected at least two times in s, the first belongs to m0")
+    if not bool(torch.isfinite(t).all()):
+        raise ValueError("solve: t holds times that are not finite")
+    if not bool((t[1:] > t[:-1]).all()):
+        first = int((t[1:] <= t[:-1]).nonzero()[0])
+        raise ValueError(f"solve: t must increase, but t[{first}] = {t[first]:g} s is followed by {t[first + 1]:g} s")
+    return t.tolist()
+
+
+def _require_options(method, rtol, atol, step, max_steps, gradient, memory):
+    if not isinstance(method, str) or not (method in OWN or foreign_tableau(method) or method in foreign_names()):
+        raise ValueError(f"solve: method = {method!r}, expected one of {', '.join(sorted({*OWN, *foreign_names()}))}")
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not isinstance(value, Real) or not 0 <= value < float("inf"):
+            raise ValueError(f"solve: {name} = {value!r}, expected a finite number >= 0")
+    if rtol + atol == 0:
+        raise ValueError("solve: rtol and atol are both 0; no step can be that exact")
+    if step is not None and not (isinstance(step, Real) and 0 < step < float("inf")):
+        raise ValueError(f"solve: step = {step!r}, expected a positive time in s")
+    if max_steps < 1:
+        raise ValueError(f"solve: max_steps = {max_steps}, expected at least 1")
+    if gradient != "exact":
+        raise ValueError(f"solve: gradient = {gradient!r}, expected 'exact'")
+    if memory is not None and memory <= 0:
+        raise ValueError(f"solve: memory = {memory}, expected a positive number of bytes")
