@@ -9,7 +9,7 @@ from torchmag.layout import positions
 from torchmag.llg import LLG
 from torchmag.magnet import Magnet
 from torchmag.mesh import Mesh
-from torchmag.parameters import Bounded, Derived, Positive, UnitVector, by_region
 from torchmag.observables import average
+from torchmag.parameters import Bounded, Derived, Positive, UnitVector, by_region
 from torchmag.solvers import Relaxation, relax, solve
 from torchmag.states import random, uniform, vortex

@@ -4,11 +4,10 @@ import re
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchmag import layout
-from torchmag.constants import mu_0
-from torchmag.forms import Form, compile_form
+from torchmag.forms import compile_form
 from torchmag.forms.compiler import signature
 from torchmag.kernel import Kernel
 from torchmag.magnet import Magnet
@@ -136,9 +135,7 @@ class LocalEnergy(Energy):
         _, kinds, optional = signature(function, 1 + weak)
         given = self._bind([name for name in kinds if name != "Ms"], optional, args, kwargs)
         absent = frozenset(name for name in optional if _is_zero(given[name]))
-        form = compile_form(
-            function, tuple(range(self.mesh.dim)), weak=weak, absent=absent, quadrature=self.quadrature
-        )
+        form = compile_form(function, tuple(range(self.mesh.dim)), weak=weak, absent=absent, quadrature=self.quadrature)
         for name, value in given.items():
             if name in absent:
                 self.__dict__[name] = 0

@@ -36,7 +36,7 @@ class _Code:
     slots: Sequence[tuple]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _emit(form: Form) -> tuple[_Code, ...]:
     return tuple(
         _Code(

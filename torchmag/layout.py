@@ -137,8 +137,7 @@ def positions(mesh: Mesh, at: str = "nodes", *, dtype: torch.dtype | None = None
         raise ValueError(f"positions: at = {at!r}, expected 'nodes' or 'cells'")
     grid, shift = (mesh.nodes, 0.0) if at == "nodes" else (mesh.cells, 0.5)
     axes = [
-        origin + (torch.arange(count, dtype=torch.float64) + shift) * h
-        for count, origin, h in zip(grid, mesh.origin, mesh.dx)
+        origin + (torch.arange(count, dtype=torch.float64) + shift) * h for count, origin, h in zip(grid, mesh.origin, mesh.dx)
     ]
     planes = list(torch.meshgrid(*axes, indexing="ij"))
     planes += [torch.full_like(planes[0], mesh.origin[a] + 0.5 * mesh.dx[a]) for a in range(mesh.dim, 3)]

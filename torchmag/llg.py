@@ -28,7 +28,9 @@ class LLG(Parametric):
         TypeError, ValueError: parameters of a wrong kind, shape or sign.
     """
 
-    def __init__(self, energy: Energy, alpha, *, gamma=gamma_0, torques=(), frozen: Tensor | None = None, precession: bool = True):
+    def __init__(
+        self, energy: Energy, alpha, *, gamma=gamma_0, torques=(), frozen: Tensor | None = None, precession: bool = True
+    ):
         super().__init__()
         if not isinstance(energy, Energy):
             raise TypeError(f"LLG: energy is a {type(energy).__name__}, expected an energy term or a torchmag.Sum")
@@ -93,9 +95,7 @@ class LLG(Parametric):
         return (weighted / (mass + (mass == 0))).unsqueeze(layout.component_dim(self.mesh))
 
     def _prepare(self, overrides, prefix, cache):
-        return super()._prepare(overrides, prefix, cache) | {
-            "energy": self.energy._prepare(overrides, f"{prefix}energy.", cache)
-        }
+        return super()._prepare(overrides, prefix, cache) | {"energy": self.energy._prepare(overrides, f"{prefix}energy.", cache)}
 
     def _names(self, prefix):
         return super()._names(prefix) + self.energy._names(f"{prefix}energy.")

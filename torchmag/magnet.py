@@ -80,4 +80,3 @@ class Magnet(Parametric):
         cells = "x".join(map(str, self.mesh.cells))
         size = " x ".join(f"{v * 1e9:g}" for v in self.mesh.size)
         return f"cells={cells}, size={size} nm, {super().extra_repr()}"
-

@@ -32,7 +32,9 @@ def average(m: Tensor, magnet: Magnet, region: Tensor | None = None, weight: str
     if region is not None:
         region = torch.as_tensor(region, device=w.device)
         if region.dtype != torch.bool or tuple(region.shape) != mesh.cells:
-            raise ValueError(f"average: region is {region.dtype} {tuple(region.shape)}, expected bool over the cells {mesh.cells}")
+            raise ValueError(
+                f"average: region is {region.dtype} {tuple(region.shape)}, expected bool over the cells {mesh.cells}"
+            )
         w = w * region
     whole = layout.total(w, mesh)
     if not bool((whole > 0).all()):

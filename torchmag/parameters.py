@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from torchmag.forms import Kind, Scalar
+from torchmag.forms import Kind
 from torchmag.layout import to_grid
 
 Values = dict  # name -> Tensor, or -> Values of a child module
@@ -225,7 +225,9 @@ class Bounded(nn.Module):
         super().__init__()
         value = _initial("Bounded", value, dtype, device)
         if not bool(((value > lo) & (value < hi)).all()):
-            raise ValueError(f"Bounded: value spans {value.min().item():g} to {value.max().item():g}, expected within ({lo:g}, {hi:g})")
+            raise ValueError(
+                f"Bounded: value spans {value.min().item():g} to {value.max().item():g}, expected within ({lo:g}, {hi:g})"
+            )
         self.lo, self.hi = float(lo), float(hi)
         self.raw = nn.Parameter(torch.logit((value - self.lo) / (self.hi - self.lo)))
 

@@ -25,7 +25,12 @@ def uniform(mesh: Mesh, direction: Sequence[float], *, dtype: torch.dtype | None
 
 
 def random(
-    mesh: Mesh, seed: int | None = None, *, generator: torch.Generator | None = None, dtype: torch.dtype | None = None, device=None
+    mesh: Mesh,
+    seed: int | None = None,
+    *,
+    generator: torch.Generator | None = None,
+    dtype: torch.dtype | None = None,
+    device=None,
 ) -> Tensor:
     """Directions drawn uniformly from the sphere, independent at every node: (3, *nodes).
 

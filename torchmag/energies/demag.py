@@ -38,7 +38,9 @@ class Demag(Energy):
         """The field averaged over each cell, A/m, of magnetisation directions given per cell: (*batch, 3, *cells)."""
         expected = (3, *self.mesh.cells)
         if tuple(m_cells.shape[-len(expected) :]) != expected:
-            raise ValueError(f"Demag: m_cells has shape {tuple(m_cells.shape)}, expected (*batch, {', '.join(map(str, expected))})")
+            raise ValueError(
+                f"Demag: m_cells has shape {tuple(m_cells.shape)}, expected (*batch, {', '.join(map(str, expected))})"
+            )
         values = self.prepare() if values is None else values
         return self._cell_field(m_cells * self._moment(values))
 

@@ -40,7 +40,7 @@ class InterfaceDMI(LocalEnergy):
 class DMI(LocalEnergy):
     """General Dzyaloshinskii-Moriya interaction, w = 1/2 sum_ijk D_ijk (m_j d_i m_k - m_k d_i m_j).
 
-    i is the direction of the derivative; only the part antisymmetric in j, k acts.  D_ijk = D epsilon_ijk is BulkDMI.
+    i is the direction of the derivative; only the part antisymmetric in j, k acts.  D_ijk = -D epsilon_ijk is BulkDMI.
 
     Args:
         magnet: the body.
@@ -50,6 +50,4 @@ class DMI(LocalEnergy):
     @staticmethod
     def density(m, D: Tensor(3, 3, 3)):
         d = grad(m)
-        return sum(
-            (D[i, j, k] - D[i, k, j]) / 2 * m[j] * d[k, i] for i, j, k in itertools.product(range(3), repeat=3) if j != k
-        )
+        return sum((D[i, j, k] - D[i, k, j]) / 2 * m[j] * d[k, i] for i, j, k in itertools.product(range(3), repeat=3) if j != k)

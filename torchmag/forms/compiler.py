@@ -110,7 +110,7 @@ def signature(function: Callable, fields: int) -> tuple[tuple[str, ...], dict[st
     return tuple(a.name for a in arguments[:fields]), kinds, frozenset(optional)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def compile_form(
     function: Callable,
     axes: tuple[int, ...],
@@ -173,7 +173,7 @@ class _Symbols:
         self.values = dict.fromkeys([*fields, *kinds])
         for argument, kind in ({f: nodal[f] for f in fields} | kinds).items():
             if argument in absent:
-                make = lambda index, argument=argument: sp.Integer(0)  # noqa: E731
+                make = lambda index, argument=argument: sp.Integer(0)
             else:
                 make = functools.partial(self._node_field if kind.nodal else self._parameter, argument)
             self.values[argument] = _array(kind.shape, make)
@@ -206,7 +206,9 @@ class _Symbols:
             raise FormError(f"{self.name}: unknown symbol {symbol}{hint}")
         for applied in sorted(expression.atoms(AppliedUndef, sp.Function, sp.Piecewise), key=str):
             if type(applied).__name__ not in FUNCTIONS:
-                raise FormError(f"{self.name}: function {type(applied).__name__} in {applied} is not supported; known: {FUNCTIONS}")
+                raise FormError(
+                    f"{self.name}: function {type(applied).__name__} in {applied} is not supported; known: {FUNCTIONS}"
+                )
         if expression.has(sp.zoo, sp.nan, sp.oo, sp.I):
             raise FormError(f"{self.name}: the form holds a value that is not a finite real number: {expression}")
 
@@ -239,9 +241,7 @@ def _variation(symbols, density, varied, linear):
     magnetisation = dict(zip(varied, symbols.fields))
 
     def fluxes(part):
-        derived = {
-            (magnetisation[source.name], source.index[0], source.axis): sp.diff(part, s) for s, source in slots.items()
-        }
+        derived = {(magnetisation[source.name], source.index[0], source.axis): sp.diff(part, s) for s, source in slots.items()}
         return {slot: flux for slot, flux in derived.items() if flux != 0}
 
     if linear:

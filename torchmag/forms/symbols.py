@@ -67,6 +67,4 @@ def dot(a, b):
 
 def cross(a, b):
     """Vector product."""
-    return sp.ImmutableMatrix(
-        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-    )
+    return sp.ImmutableMatrix([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])

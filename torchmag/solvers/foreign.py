@@ -19,7 +19,7 @@ def foreign_names() -> tuple[str, ...]:
     return tuple(name for name in SOLVERS if not name.startswith("torchmag_"))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def foreign_tableau(name: str) -> Tableau | None:
     """The constants of an embedded Runge-Kutta method of torchdiffeq; None for other methods."""
     solver = SOLVERS.get(name)

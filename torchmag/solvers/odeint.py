@@ -24,9 +24,9 @@ class _Method:
             raise TypeError(f"torchmag_{self.tableau.name}: unknown options {sorted(unknown)}; known: max_num_steps")
         self.func, self.y0, self.max_steps = func, y0, max_num_steps
         llg = _llg_within(func)
-        rate = lambda t, y: func(torch.tensor(t, dtype=torch.float64, device=y0.device), y)  # noqa: E731
+        rate = lambda t, y: func(torch.tensor(t, dtype=torch.float64, device=y0.device), y)
         if llg is None:
-            size = lambda e, y0, y1: norm(e / (atol + rtol * torch.maximum(y0.abs(), y1.abs())))  # noqa: E731
+            size = lambda e, y0, y1: norm(e / (atol + rtol * torch.maximum(y0.abs(), y1.abs())))
             self.system = System(rate, lambda y: y, size, lambda t, y: None)
         else:
             system = llg_system(llg, llg.prepare(), y0, float(rtol), float(atol))
