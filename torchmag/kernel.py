@@ -97,7 +97,7 @@ class Kernel(nn.Module):
                 for mode, part in found.items():
                     parts[name][mode] = parts[name][mode] + part if mode in parts[name] else part
         zero = self.modes[0]
-        for name, found in parts.items():
+        for found in parts.values():
             if not found:
                 found[zero] = inputs.vector([0.0, 0.0, 0.0])
         return {name: layout.from_modes(found, self.periodic) for name, found in parts.items()}

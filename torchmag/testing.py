@@ -244,7 +244,7 @@ def check_derivatives(term: Energy, m: Tensor, *, tolerance: float = 1e-6) -> No
     Raises:
         AssertionError: a derivative that does not agree with finite differences.
     """
-    names = [name for name in tensors(term)] + ["magnet.Ms"]
+    names = [*tensors(term), "magnet.Ms"]
     base = [*tensors(term).values(), term.magnet.Ms]
     base = [value.detach() for value in base]
     m = m.detach()

@@ -1,0 +1,1 @@
+"""Published problems with their reference numbers, run from the command line."""

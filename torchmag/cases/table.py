@@ -1,0 +1,60 @@
+"""Numbers beside their reference."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of a case.
+
+    Attributes:
+        name: what it is.
+        got, expected: the value and its reference.
+        tolerance: the largest accepted |got - expected|; None where the number is shown, not judged.
+        unit: of both.
+    """
+
+    name: str
+    got: float
+    expected: float
+    tolerance: float | None
+    unit: str = "1"
+
+    @property
+    def deviation(self) -> float:
+        """got - expected."""
+        return self.got - self.expected
+
+    @property
+    def passed(self) -> bool:
+        """Whether the deviation is within the tolerance; NaN is not."""
+        return self.tolerance is None or abs(self.deviation) <= self.tolerance
+
+
+def text(rows: Sequence[Row]) -> str:
+    """The rows as an aligned table."""
+    header = ("quantity", "got", "reference", "deviation", "tolerance", "")
+    lines = [header]
+    for row in rows:
+        unit = "" if row.unit == "1" else f" ({row.unit})"
+        judged = "" if row.tolerance is None else "ok" if row.passed else "OUT"
+        tolerance = "-" if row.tolerance is None else f"{row.tolerance:.2g}"
+        lines.append((f"{row.name}{unit}", f"{row.got:.6g}", f"{row.expected:.6g}", f"{row.deviation:+.2g}", tolerance, judged))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    shown = [
+        "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:]))]).rstrip() for line in lines
+    ]
+    return "\n".join([shown[0], "-" * len(shown[0]), *shown[1:]])
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """The rows as CSV."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["quantity", "unit", "got", "reference", "deviation", "tolerance", "passed"])
+        for row in rows:
+            tolerance = "" if row.tolerance is None else row.tolerance
+            writer.writerow([row.name, row.unit, row.got, row.expected, row.deviation, tolerance, row.passed])

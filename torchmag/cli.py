@@ -1,0 +1,60 @@
+"""The command `torchmag`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0 fine, 1 numbers out of tolerance, 2 unusable arguments."""
+    parser = argparse.ArgumentParser(prog="torchmag", description="Micromagnetics as PyTorch modules.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_sp4(commands)
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options)
+    except (FileExistsError, ValueError) as error:
+        print(f"torchmag {options.command}: {error}", file=sys.stderr)
+        return 2
+
+
+def _add_sp4(commands):
+    sp4 = commands.add_parser("sp4", help="muMAG standard problem 4: relax, switch, compare with OOMMF")
+    sp4.add_argument("--field", choices=("1", "2", "both"), default="1", help="applied field (default 1)")
+    sp4.add_argument("--cell", type=_length, default=5e-9, metavar="METRES", help="cell size in the plane (default 5e-9)")
+    sp4.add_argument("--dim", type=int, choices=(2, 3), default=2, help="2D mesh or 3D with one layer (default 2)")
+    sp4.add_argument("--dtype", choices=("float32", "float64"), default="float64")
+    sp4.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
+    sp4.add_argument("--compile", action="store_true", help="compile the right-hand side with torch.compile")
+    sp4.add_argument(
+        "--out", type=Path, default=Path("sp4_results"), metavar="DIR", help="folder to write to (default sp4_results)"
+    )
+    sp4.add_argument("--force", action="store_true", help="overwrite results in DIR")
+    sp4.set_defaults(run=_run_sp4)
+
+
+def _run_sp4(options):
+    import torch
+
+    from torchmag.cases import standard_problem_4
+
+    device = torch.device(options.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"--device {options.device}: this machine has no CUDA device; use --device cpu")
+    chosen = standard_problem_4.Options(
+        cell=options.cell,
+        dim=options.dim,
+        dtype=getattr(torch, options.dtype),
+        device=options.device,
+        compile=options.compile,
+        progress=sys.stderr.isatty(),
+    )
+    fields = (1, 2) if options.field == "both" else (int(options.field),)
+    return 0 if standard_problem_4.run(fields, chosen, options.out, force=options.force) else 1
+
+
+def _length(argument):
+    value = float(argument)
+    if not 0.5e-9 <= value <= 62.5e-9:
+        raise argparse.ArgumentTypeError(f"{argument}: expected a cell size in metres from 0.5e-9 to 62.5e-9, such as 5e-9")
+    return value

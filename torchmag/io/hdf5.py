@@ -1,0 +1,62 @@
+"""Arrays with units in HDF5."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+from torch import Tensor
+
+
+def write(path, arrays: Mapping[str, tuple], attributes: Mapping[str, object] | None = None, *, overwrite: bool = False) -> Path:
+    """Write arrays to an HDF5 file, completely or not at all.
+
+    Args:
+        path: of the file.
+        arrays: name -> (tensor, array or list of strings; unit; what its axes are).  The unit and the axes are stored as
+            the attributes `units` and `axes` of the dataset.
+        attributes: of the file.
+        overwrite: replace an existing file.
+
+    Raises:
+        FileExistsError: the file exists and `overwrite` is False.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; pass overwrite=True or choose another name")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with h5py.File(partial, "w") as file:
+            file.attrs.update(attributes or {})
+            for name, (values, units, axes) in arrays.items():
+                _write_array(file, name, values, units, axes)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def read(path) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    """Arrays by name, and the attributes of the file; strings come as Python strings."""
+    with h5py.File(path, "r") as file:
+        arrays = {}
+        for name, dataset in file.items():
+            text = h5py.check_string_dtype(dataset.dtype) is not None
+            arrays[name] = dataset.asstr()[...] if text else dataset[...]
+        return arrays, dict(file.attrs)
+
+
+def _write_array(file, name, values, units, axes):
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    values = np.asarray(values)
+    if values.dtype.kind == "U":
+        dataset = file.create_dataset(name, data=values.astype(object), dtype=h5py.string_dtype())
+    else:
+        chunked = (
+            {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True} if values.size > 1000 else {}
+        )
+        dataset = file.create_dataset(name, data=values, **chunked)
+    dataset.attrs["units"] = units
+    dataset.attrs["axes"] = axes
