@@ -106,12 +106,18 @@ CELLS = {
     "needle, three edges": (1.0, 0.01, 0.013),
     "film": (5.0, 5.0, 3.0),
 }
-BLOCKS = [(7, 7, 7), (450, 3, 2), (3, 450, 2), (2, 3, 450), (50, 50, 2), (60, 1, 60), (1, 1000, 1), (1000, 1, 1)]
+BLOCKS = [(7, 7, 7), (450, 3, 2), (3, 450, 2), (2, 3, 450), (50, 50, 2), (60, 1, 400), (1, 1000, 1), (1000, 1, 1)]
+
+
+def frobenius(N):
+    """Norm of the symmetric tensor with components xx yy zz xy xz yz: (6, ...) -> (...)."""
+    return (N[:3].square().sum(0) + 2 * N[3:].square().sum(0)).sqrt()
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_tensor_against_multiple_precision(cell):
-    """Each component to 1e-7 of the tensor's norm, at the corners of each block, around the change of formula, at random."""
+    """Each component to 1e-7 of the tensor's norm: at the corners of each block, around the change of formula, where the
+    trace is worst, and at random."""
     spacing = CELLS[cell]
     edge = max(spacing)
     rng = np.random.default_rng(0)
@@ -119,6 +125,8 @@ def test_tensor_against_multiple_precision(cell):
         found = demag_tensor(counts, spacing)
         offsets = set(itertools.product(*({0, 1, n - 1} & set(range(n)) for n in counts)))
         offsets |= {tuple(int(rng.integers(n)) for n in counts) for _ in range(8)}
+        worst = (found[:3].sum(0).abs() / frobenius(found)).flatten()[1:].argmax() + 1
+        offsets.add(tuple(int(i) for i in torch.unravel_index(worst, counts)))
         for axis, n in enumerate(counts):
             for reach in (3, 4, 5):
                 switch = round(reach * edge / spacing[axis])
@@ -136,10 +144,11 @@ def test_tensor_against_multiple_precision(cell):
 def test_trace(cell, counts):
     """Nxx + Nyy + Nzz is 1 for the cell on itself and 0 elsewhere."""
     N = demag_tensor(counts, CELLS[cell])
-    trace, norm = N[:3].sum(0), torch.linalg.vector_norm(N, dim=0)
+    trace = N[:3].sum(0)
     assert float(trace[0, 0, 0]) == pytest.approx(1, abs=1e-12)
     trace[0, 0, 0] = 0
-    assert bool((trace.abs() <= 1e-7 * norm).all())
+    # Three components, each within 1e-7 of the norm.
+    assert float((trace.abs() / frobenius(N)).max()) <= 3e-7
 
 
 @pytest.mark.parametrize("n", [2, 6])
