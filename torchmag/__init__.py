@@ -2,7 +2,7 @@
 
 from torchmag import forms
 from torchmag.constants import gamma_0, hbar, k_B, mu_0, mu_B
-from torchmag.energies import DMI, BulkDMI, Demag, Exchange, InterfaceDMI, UniaxialAnisotropy, Zeeman
+from torchmag.energies import DMI, BulkDMI, Demag, Exchange, InterfaceDMI, InterlayerExchange, UniaxialAnisotropy, Zeeman
 from torchmag.energy import Energy, LocalEnergy, Sum
 from torchmag.errors import ConvergenceError, FormError, IntegrationError, MaxStepsError, NonFiniteError, StepSizeError
 from torchmag.layout import positions
@@ -12,4 +12,5 @@ from torchmag.mesh import Mesh
 from torchmag.observables import average
 from torchmag.parameters import Bounded, Derived, Positive, UnitVector, by_region
 from torchmag.solvers import Relaxation, relax, solve
+from torchmag.surface import SurfaceEnergy
 from torchmag.states import random, uniform, vortex

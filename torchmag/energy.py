@@ -3,11 +3,13 @@
 import re
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from torchmag import layout
-from torchmag.forms import compile_form
+from torchmag.errors import FormError
+from torchmag.forms import Scalar, compile_form
 from torchmag.forms.compiler import signature
 from torchmag.kernel import Kernel
 from torchmag.magnet import Magnet
@@ -73,9 +75,9 @@ class Energy(Parametric):
 
     def _complete(self, m, t, values):
         """All values at (t, m), the body's among them."""
-        check_field(m, self.magnet, type(self).__name__)
-        t = torch.as_tensor(t, dtype=torch.float64)
-        return self.at(self.prepare() if values is None else values, t, m, {})
+        title = type(self).__name__
+        check_field(m, self.magnet, title)
+        return self.at(self.prepare() if values is None else values, as_time(t, title), m, {})
 
     def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
         return super().at(values, t, m, cache) | {"magnet": self.magnet.at(values["magnet"], t, m, cache)}
@@ -131,19 +133,37 @@ class LocalEnergy(Energy):
 
     def __init__(self, magnet: Magnet, *args, **kwargs):
         super().__init__(magnet)
+        self._compile(args, kwargs, tuple(range(self.mesh.dim)))
+
+    def _compile(self, args, kwargs, axes: tuple[int, ...], *, fields: int = 1, normal: int | None = None):
+        """Register the parameters and compile the form on an element with these axes."""
         function, weak = self._form()
-        _, kinds, optional = signature(function, 1 + weak)
+        _, kinds, optional = signature(function, fields * (1 + weak))
+        if kinds.get("Ms", Scalar) != Scalar or "Ms" in optional:
+            raise FormError(f"{function.__name__}: 'Ms' is the magnet's; annotate it as Scalar, without a default")
         given = self._bind([name for name in kinds if name != "Ms"], optional, args, kwargs)
+        for name in given:
+            if hasattr(self, name) or name == "kernel":
+                raise FormError(f"{function.__name__}: the parameter name {name!r} is taken by the term itself; choose another")
         absent = frozenset(name for name in optional if _is_zero(given[name]))
-        form = compile_form(function, tuple(range(self.mesh.dim)), weak=weak, absent=absent, quadrature=self.quadrature)
+        form = compile_form(function, axes, fields, weak=weak, normal=normal, absent=absent, quadrature=self.quadrature)
         for name, value in given.items():
             if name in absent:
                 self.__dict__[name] = 0
                 continue
             lower, upper = self.bounds.get(name, (-float("inf"), float("inf")))
             grid = self.mesh.nodes if kinds[name].nodal else self.mesh.cells
+            if normal is not None:
+                grid = (*grid[:normal], 1, *grid[normal + 1 :])
             self._register(name, value, Role(kinds[name], grid, lower, upper))
-        self.kernel = Kernel(form, self.mesh.dx, layout.periodic_axes(self.mesh), self.reference)
+        self._absent = absent
+        periodic = [self.mesh.periodic(axis) for axis in axes]
+        self.kernel = Kernel(form, self.mesh.dx, periodic, self.reference)
+
+    def __setattr__(self, name, value):
+        if name in self.__dict__.get("_absent", ()):
+            raise TypeError(f"{type(self).__name__}: {name} was left at 0 and is not compiled in; give it to the constructor")
+        super().__setattr__(name, value)
 
     def source(self) -> str:
         """The generated tensor code of the density and of its variation (cf. Abert et al. 2024, Listing 2)."""
@@ -227,6 +247,8 @@ class Sum(Energy):
             raise ValueError(f"Sum: {name} belongs to another Magnet object; build all terms on one Magnet")
         if any(term is other for _, other in self.named_terms()):
             raise ValueError(f"Sum: {name} is given twice; the same term cannot be added to itself")
+        if not name.isidentifier():
+            raise ValueError(f"Sum: the name {name!r} is no Python identifier; choose another")
         if hasattr(self, name):
             raise ValueError(f"Sum: the name {name!r} is taken; choose another by keyword")
         self.add_module(name, term)
@@ -249,7 +271,7 @@ class Sum(Energy):
     def fields(self, m: Tensor, t=0.0, values: Values | None = None) -> dict[str, Tensor]:
         """The field of each term by name, A/m."""
         values = self._complete(m, t, values)
-        return {name: term._field(m, values[name]) for name, term in self.named_terms()}
+        return {name: _like(m, term._field(m, values[name])) for name, term in self.named_terms()}
 
     def energies(self, m: Tensor, t=0.0, values: Values | None = None) -> dict[str, Tensor]:
         """The energy of each term by name, J: (*batch)."""
@@ -297,6 +319,16 @@ def check_field(m: Tensor, magnet: Magnet, title: str) -> None:
         raise TypeError(f"{title}: m is {m.dtype}, the magnet is {magnet.reference.dtype}; convert one with .to()")
     if m.device != magnet.reference.device:
         raise ValueError(f"{title}: m is on {m.device}, the magnet on {magnet.reference.device}; move one with .to()")
+
+
+def as_time(t, title: str) -> Tensor:
+    """One time in s as a 0-d float64 tensor."""
+    if not isinstance(t, (Tensor, int, float, np.number)):
+        raise TypeError(f"{title}: t is a {type(t).__name__}, expected a time in s")
+    t = torch.as_tensor(t, dtype=torch.float64)
+    if t.ndim:
+        raise ValueError(f"{title}: t has shape {tuple(t.shape)}, expected one time in s")
+    return t
 
 
 def _like(m, x):

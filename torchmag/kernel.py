@@ -133,7 +133,10 @@ class Kernel(nn.Module):
         return {} if total is None else dict(zip(self.modes, total.unbind(-1)))
 
     def _inputs(self, fields, parameters):
+        field = next(iter(fields.values()))
+        nodes = field.shape[field.ndim - len(self.periodic) :]
         nodal = {name: parameters[name] for name, kind in self.form.parameters.items() if kind.nodal}
+        nodal = {name: x.expand(*x.shape[: max(x.ndim - len(nodes), 0)], *nodes) for name, x in nodal.items()}
         return _Inputs(self, dict(fields) | nodal, parameters)
 
     def _tabulate(self, counts, spacing):

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from torchmag import layout
 from torchmag.constants import gamma_0
-from torchmag.energy import Energy, Sum, check_field
+from torchmag.energy import Energy, Sum, as_time, check_field
 from torchmag.forms import Scalar
 from torchmag.parameters import Parametric, Role, Values
 
@@ -38,9 +38,18 @@ class LLG(Parametric):
         mesh = self.energy.mesh
         self._register("alpha", alpha, Role(Scalar, mesh.cells, lower=0.0))
         self._register("gamma", gamma, Role(Scalar, mesh.cells, lower=0.0))
+        for torque in torques:
+            if not isinstance(torque, nn.Module):
+                raise TypeError(f"LLG: torques holds a {type(torque).__name__}, expected an nn.Module (m, t) -> field in A/m")
         self.torques = nn.ModuleList(torques)
         self.precession = bool(precession)
-        self.register_buffer("frozen", None if frozen is None else _node_mask(frozen, mesh, self.reference))
+        self.register_buffer("frozen", None)
+        self.frozen = frozen
+
+    def __setattr__(self, name, value):
+        if name == "frozen" and value is not None:
+            value = _node_mask(value, self.mesh, self.reference)
+        super().__setattr__(name, value)
 
     @property
     def magnet(self):
@@ -66,8 +75,7 @@ class LLG(Parametric):
     def complete(self, t, m: Tensor, values: Values | None = None) -> Values:
         """All values at (t, m), drives evaluated and maps taken to the nodes."""
         check_field(m, self.magnet, "LLG")
-        t = torch.as_tensor(t, dtype=torch.float64)
-        return self.at(self.prepare() if values is None else values, t, m, {})
+        return self.at(self.prepare() if values is None else values, as_time(t, "LLG"), m, {})
 
     def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
         energy = self.energy.at(values["energy"], t, m, cache)

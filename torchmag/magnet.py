@@ -1,5 +1,7 @@
 """The body: where it is, how much moment each cell holds."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -36,12 +38,21 @@ class Magnet(Parametric):
             raise TypeError(f"Magnet: dtype is {dtype}, expected torch.float32 or torch.float64")
         self.register_buffer("_reference", torch.empty((), dtype=dtype, device=device), persistent=False)
         self._register("Ms", Ms, Role(Scalar, mesh.cells, lower=0.0))
-        if fraction is None:
-            self.fraction = None
+        self.fraction = fraction
+        factors = [self.Ms] if fraction is None else [self.Ms, self.fraction]
+        known = all(isinstance(factor, Tensor) and factor.device.type != "meta" for factor in factors)
+        if known and not bool(math.prod(factor.detach() for factor in factors).count_nonzero()):
+            what = "Ms" if fraction is None else "fraction * Ms"
+            raise ValueError(f"Magnet: {what} is zero everywhere; a body needs at least one magnetic cell")
+
+    def __setattr__(self, name, value):
+        if name != "fraction":
+            super().__setattr__(name, value)
+        elif value is None:
+            self._forget(name)
+            self.__dict__[name] = None
         else:
-            self._register("fraction", fraction, Role(Scalar, mesh.cells, lower=0.0, upper=1.0))
-        if isinstance(Ms, Tensor | float | int) and not bool(torch.as_tensor(Ms).detach().count_nonzero()):
-            raise ValueError("Magnet: Ms is zero everywhere; a body needs at least one magnetic cell")
+            self._register(name, value, Role(Scalar, self.mesh.cells, lower=0.0, upper=1.0))
 
     @property
     def reference(self) -> Tensor:

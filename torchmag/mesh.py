@@ -110,6 +110,6 @@ def _images(value):
         raise TypeError(f"Mesh: pbc holds {value!r} ({type(value).__name__}), expected 0, a number of images or math.inf")
     if value == math.inf:
         return math.inf
-    if value < 0 or value != int(value):
+    if not math.isfinite(value) or value < 0 or value != int(value):
         raise ValueError(f"Mesh: pbc holds {value}, expected 0 (open), N >= 1 images on each side, or math.inf (truly periodic)")
     return int(value)

@@ -59,12 +59,14 @@ class Parametric(nn.Module):
         Raises:
             TypeError: a name that no parameter has.
         """
+        if params is not None and not isinstance(params, Mapping):
+            raise TypeError(f"prepare: params is a {type(params).__name__}, expected a mapping from full names to tensors")
         overrides = dict(params or {})
         known = [] if not overrides else self._names("")
         values = self._prepare(overrides, "", {})
         if overrides:
             name = next(iter(overrides))
-            close = difflib.get_close_matches(name, known, n=1)
+            close = difflib.get_close_matches(str(name), known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
             raise TypeError(f"prepare: params has the name {name!r}, which no parameter has; {hint}")
         return values
@@ -86,7 +88,7 @@ class Parametric(nn.Module):
 
     def _prepare(self, overrides, prefix, cache):
         given = {name: overrides.pop(prefix + name) for name in self._roles if prefix + name in overrides}
-        given = {name: self._fit(name, self._as_source(name, value)) for name, value in given.items()}
+        given = {name: self._fit(name, self._as_value(name, value, prefix)) for name, value in given.items()}
         names = [name for name in self._roles if name not in given and name not in self._drivers]
         return self._evaluate(names, cache) | given
 
@@ -100,9 +102,8 @@ class Parametric(nn.Module):
         if isinstance(source, Tensor) and source.device.type != "meta":
             with torch.no_grad():
                 _check_values(f"{type(self).__name__}: {name}", fit(source, role, f"{type(self).__name__}: {name}"), role)
+        self._forget(name)
         self._roles[name] = role
-        for store in (self._parameters, self._buffers, self._modules, self.__dict__, self._drivers):
-            store.pop(name, None)
         if isinstance(source, nn.Parameter):
             self.register_parameter(name, source)
         elif isinstance(source, Tensor):
@@ -114,6 +115,11 @@ class Parametric(nn.Module):
         drivers = depends_on(source)
         if drivers:
             self._drivers[name] = drivers
+
+    def _forget(self, name: str) -> None:
+        """Remove a parameter, whatever kind it has."""
+        for store in (self._parameters, self._buffers, self._modules, self.__dict__, self._drivers, self._roles):
+            store.pop(name, None)
 
     def _as_source(self, name, value):
         """A number or array to a tensor; a tensor, Module or callable as it is, checked."""
@@ -135,6 +141,12 @@ class Parametric(nn.Module):
                 raise TypeError(f"{title}: {error}") from None
             return value
         return as_data(title, value, like)
+
+    def _as_value(self, name, value, prefix):
+        """An override: a number, array or tensor."""
+        if callable(value) and not isinstance(value, Tensor):
+            raise TypeError(f"prepare: {prefix}{name} is a {type(value).__name__}, expected a number or a tensor in params")
+        return self._as_source(name, value)
 
     def _fit(self, name, value):
         title = f"{type(self).__name__}: {name}"
@@ -178,8 +190,10 @@ class Derived(nn.Module):
                 self.add_module(name, source)
             elif callable(source):
                 self.__dict__[name] = source
+            elif isinstance(source, Tensor):
+                self.register_buffer(name, source)
             else:
-                self.register_buffer(name, source if isinstance(source, Tensor) else torch.as_tensor(source))
+                self.register_buffer(name, as_data(f"Derived: input {position}", source, torch.empty((), dtype=torch.float64)))
             self._inputs[name] = depends_on(source)
 
     @property
@@ -206,8 +220,8 @@ class Positive(nn.Module):
     def __init__(self, value, scale: float | None = None, *, dtype=None, device=None):
         super().__init__()
         value = _initial("Positive", value, dtype, device)
-        if not bool((value > 0).all()):
-            raise ValueError(f"Positive: value has a minimum of {value.min().item():g}, expected > 0")
+        if not bool(((value > 0) & (value < math.inf)).all()):
+            raise ValueError(f"Positive: value spans {value.min().item():g} to {value.max().item():g}, expected > 0 and finite")
         self.scale = float(value.max()) if scale is None else float(scale)
         if not self.scale > 0:
             raise ValueError(f"Positive: scale is {scale}, expected > 0")
@@ -305,11 +319,15 @@ def depends_on(source) -> tuple[str, ...]:
     if isinstance(source, Tensor) or not callable(source):
         return ()
     function = source.forward if isinstance(source, nn.Module) else source
-    arguments = inspect.signature(function).parameters.values()
-    wrong = [a.name for a in arguments if a.name not in DRIVERS]
+    try:
+        arguments = inspect.signature(function).parameters.values()
+        wrong = [a.name for a in arguments if a.name not in DRIVERS]
+    except ValueError:
+        wrong = ["arguments that its signature does not tell"]
     if wrong:
+        name = " ".join(filter(None, (type(source).__name__, getattr(source, "__name__", None))))
         raise TypeError(
-            f"{type(source).__name__} {getattr(source, '__name__', '')} takes {', '.join(wrong)}; a parameter may take t and m "
+            f"{name} takes {', '.join(wrong)}; a parameter may take t and m "
             f"only, by these names: close over constants, or use torchmag.Derived(fn, *inputs)"
         )
     return tuple(a.name for a in arguments)
@@ -355,7 +373,7 @@ def as_data(title: str, value, like: Tensor) -> Tensor:
 def _initial(title, value, dtype, device):
     if isinstance(value, Tensor):
         return value.detach().to(dtype=dtype or value.dtype, device=device or value.device).clone()
-    return as_data(title, value, torch.empty((), dtype=dtype or torch.get_default_dtype(), device=device))
+    return as_data(f"{title}: value", value, torch.empty((), dtype=dtype or torch.get_default_dtype(), device=device))
 
 
 def _check_values(title, value, role):

@@ -1,5 +1,6 @@
 """Initial states."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -14,7 +15,11 @@ def uniform(mesh: Mesh, direction: Sequence[float], *, dtype: torch.dtype | None
 
     A tensor (*batch, 3) of directions gives (*batch, 3, *nodes).
     """
-    v = torch.as_tensor(direction, dtype=dtype or torch.get_default_dtype(), device=device)
+    _require_mesh("uniform", mesh)
+    try:
+        v = torch.as_tensor(direction, dtype=dtype or torch.get_default_dtype(), device=device)
+    except (TypeError, ValueError):
+        raise TypeError(f"uniform: direction = {direction!r}, expected three numbers or a tensor (*batch, 3)") from None
     if v.ndim < 1 or v.shape[-1] != 3:
         raise ValueError(f"uniform: direction has shape {tuple(v.shape)}, expected (3,) or (*batch, 3)")
     norm = torch.linalg.vector_norm(v, dim=-1, keepdim=True)
@@ -36,6 +41,9 @@ def random(
 
     Drawn in float64 on the CPU, so that a seed gives the same state on every device.
     """
+    _require_mesh("random", mesh)
+    if generator is not None and seed is not None:
+        raise ValueError("random: seed and generator are both given, expected one of them")
     if generator is None:
         generator = torch.Generator()
         generator.seed() if seed is None else generator.manual_seed(seed)
@@ -64,14 +72,17 @@ def vortex(
         center: of the core, m; the middle of the mesh by default.
         axis: of the core, 0, 1 or 2.
     """
+    _require_mesh("vortex", mesh)
     for name, sign in (("circulation", circulation), ("polarity", polarity)):
         if sign not in (1, -1):
             raise ValueError(f"vortex: {name} = {sign}, expected +1 or -1")
     if axis not in (0, 1, 2):
         raise ValueError(f"vortex: axis = {axis}, expected 0, 1 or 2")
     core_radius = 2 * max(mesh.dx[: mesh.dim]) if core_radius is None else core_radius
-    if not core_radius > 0:
-        raise ValueError(f"vortex: core_radius = {core_radius}, expected > 0, in metres")
+    if not 0 < core_radius < math.inf:
+        raise ValueError(f"vortex: core_radius = {core_radius}, expected > 0 and finite, in metres")
+    if center is not None and len(center) != 3:
+        raise ValueError(f"vortex: center has {len(center)} entries, expected 3 (x, y, z) in metres")
     x = positions(mesh, dtype=torch.float64)
     middle = [o + s / 2 for o, s in zip(mesh.origin, mesh.size)] if center is None else center
     a, b = (axis + 1) % 3, (axis + 2) % 3
@@ -81,3 +92,8 @@ def vortex(
     v[axis] = polarity * core_radius
     v = v / torch.linalg.vector_norm(v, dim=0, keepdim=True)
     return v.to(dtype=dtype or torch.get_default_dtype(), device=device)
+
+
+def _require_mesh(title, mesh):
+    if not isinstance(mesh, Mesh):
+        raise TypeError(f"{title}: mesh is a {type(mesh).__name__}, expected a torchmag.Mesh")

@@ -4,6 +4,7 @@ from torchmag.energies.anisotropy import UniaxialAnisotropy
 from torchmag.energies.demag import Demag
 from torchmag.energies.dmi import DMI, BulkDMI, InterfaceDMI
 from torchmag.energies.exchange import Exchange
+from torchmag.energies.interlayer import InterlayerExchange
 from torchmag.energies.zeeman import Zeeman
 
-__all__ = ["DMI", "BulkDMI", "Demag", "Exchange", "InterfaceDMI", "UniaxialAnisotropy", "Zeeman"]
+__all__ = ["DMI", "BulkDMI", "Demag", "Exchange", "InterfaceDMI", "InterlayerExchange", "UniaxialAnisotropy", "Zeeman"]

@@ -30,6 +30,7 @@ FUNCTIONS = (
     "Abs", "sign", "Max", "Min", "Heaviside",
 )  # fmt: skip
 SPACING = sp.symbols("hx hy hz", positive=True)
+RESERVED = frozenset((*FUNCTIONS, *(symbol.name for symbol in (*SPACING, *COORDINATES))))
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,10 @@ def compile_form(
     Raises:
         FormError: names the symbol at fault.
     """
+    if quadrature is not None and (not isinstance(quadrature, int) or quadrature < 1):
+        raise FormError(
+            f"{function.__name__}: quadrature = {quadrature!r}, expected a number of Gauss points per axis, at least 1"
+        )
     names, kinds, _ = signature(function, fields * (1 + weak))
     symbols = _Symbols(function.__name__, names, kinds, axes, normal, absent)
     density = symbols.apply(function)
@@ -187,7 +192,7 @@ class _Symbols:
             raise
         except Exception as error:
             raise FormError(f"{self.name}: {type(error).__name__} while evaluating the form on symbols: {error}") from error
-        if not isinstance(expression, sp.Expr):
+        if not isinstance(expression, sp.Expr) or isinstance(expression, sp.MatrixBase):
             raise FormError(f"{self.name}: the form returns a {type(expression).__name__}, expected a scalar expression")
         expression = expression.doit()
         for derivative in expression.atoms(sp.Derivative):
@@ -229,7 +234,8 @@ class _Symbols:
 
     def _add(self, source, table):
         symbol = sp.Symbol(_label(source), real=True)
-        if table.get(symbol, source) != source or symbol.name in FUNCTIONS or symbol in SPACING:
+        known = (self.sources.get(symbol, source), self.points.get(symbol, source))
+        if known != (source, source) or symbol.name in RESERVED:
             raise FormError(f"{self.name}: the name {source.name!r} gives the symbol {symbol}, which is taken; choose another")
         table[symbol] = source
         return symbol

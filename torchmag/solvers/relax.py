@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torchmag.llg import LLG
 from torchmag.parameters import Values
 from torchmag.solvers.bosh3 import BOSH3
 from torchmag.solvers.stepper import System, adaptive_steps, require_finite
-from torchmag.solvers.system import llg_system, require_unit_length
+from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
 
 # Large enough to make the precession a perturbation of 1e-3, which changes the path a little and the equilibrium not at all.
 DAMPING = 1e3
@@ -66,8 +67,14 @@ def relax(
     Raises:
         ConvergenceError: not converged after max_steps (without `info`); carries m and the record.
     """
+    require_llg(llg, m0, "relax")
+    require_count("relax: max_steps", max_steps)
     if tolerance is None:
         tolerance = 1e-6 if m0.dtype == torch.float64 else 1e-4
+    if not isinstance(tolerance, Real):
+        raise TypeError(f"relax: tolerance = {tolerance!r}, expected a positive number: max |m x H| / Ms")
+    if not isinstance(t, Real | Tensor) or not math.isfinite(t):
+        raise ValueError(f"relax: t = {t!r}, expected one time in s, at which drives are held")
     if not 0 < tolerance < math.inf:
         raise ValueError(f"relax: tolerance = {tolerance}, expected a positive number: max |m x H| / Ms")
     values = llg.prepare(params)

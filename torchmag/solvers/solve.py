@@ -11,7 +11,7 @@ from torchmag.solvers.bosh3 import BOSH3
 from torchmag.solvers.dopri5 import DOPRI5
 from torchmag.solvers.foreign import foreign_names, foreign_steps, foreign_tableau
 from torchmag.solvers.stepper import Step, adaptive_steps, fixed_steps
-from torchmag.solvers.system import llg_system, require_unit_length
+from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
 
 OWN = {tableau.name: tableau for tableau in (DOPRI5, BOSH3)}
 
@@ -57,6 +57,7 @@ def solve(
         ValueError, TypeError: bad arguments.
         NonFiniteError, StepSizeError, MaxStepsError: an integration that cannot go on, with t, dt and the term at fault.
     """
+    require_llg(llg, m0, "solve")
     times = require_times(t)
     _require_options(method, rtol, atol, step, max_steps, gradient, memory)
     values = llg.prepare(params)
@@ -104,7 +105,13 @@ def _each_interval(system, tableau, times, m, dt):
 
 def require_times(t) -> list[float]:
     """The requested times as floats: at least two, finite, increasing."""
-    t = torch.as_tensor(t, dtype=torch.float64)
+    try:
+        if isinstance(t, Tensor) and t.is_complex():
+            raise TypeError("complex")
+        t = torch.as_tensor(t, dtype=torch.float64)
+    except (TypeError, ValueError):
+        kind = f"a {t.dtype} tensor" if isinstance(t, Tensor) else f"a {type(t).__name__}"
+        raise TypeError(f"solve: t is {kind}, expected times in s") from None
     if t.ndim != 1 or len(t) < 2:
         raise ValueError(f"solve: t has shape {tuple(t.shape)}, expected at least two times in s, the first belongs to m0")
     if not bool(torch.isfinite(t).all()):
@@ -125,8 +132,7 @@ def _require_options(method, rtol, atol, step, max_steps, gradient, memory):
         raise ValueError("solve: rtol and atol are both 0; no step can be that exact")
     if step is not None and not (isinstance(step, Real) and 0 < step < float("inf")):
         raise ValueError(f"solve: step = {step!r}, expected a positive time in s")
-    if max_steps < 1:
-        raise ValueError(f"solve: max_steps = {max_steps}, expected at least 1")
+    require_count("solve: max_steps", max_steps)
     if gradient != "exact":
         raise ValueError(f"solve: gradient = {gradient!r}, expected 'exact'")
     if memory is not None and memory <= 0:

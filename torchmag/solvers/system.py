@@ -1,9 +1,12 @@
 """The LLG equation as the stepper sees it."""
 
+from numbers import Integral
+
 import torch
 from torch import Tensor
 
 from torchmag import layout
+from torchmag.energy import check_field
 from torchmag.llg import LLG
 from torchmag.parameters import Values
 from torchmag.solvers.stepper import System
@@ -46,6 +49,21 @@ def magnetic_mass(llg: LLG, values: Values, m: Tensor) -> Tensor:
     """The lumped moment at the nodes, A/m: positive where m matters."""
     with torch.no_grad():
         return llg.energy.magnet.at(values["energy"]["magnet"], torch.zeros((), dtype=torch.float64), m, {})["mass"].detach()
+
+
+def require_llg(llg: LLG, m0: Tensor, title: str) -> None:
+    """Raise unless llg is an equation and m0 a field on its nodes."""
+    if not isinstance(llg, LLG):
+        raise TypeError(f"{title}: llg is a {type(llg).__name__}, expected a torchmag.LLG (compile it with llg.compile())")
+    check_field(m0, llg.magnet, title)
+
+
+def require_count(title: str, count: int) -> None:
+    """Raise unless count is a positive integer."""
+    if isinstance(count, bool) or not isinstance(count, Integral):
+        raise TypeError(f"{title} = {count!r}, expected an integer, at least 1")
+    if count < 1:
+        raise ValueError(f"{title} = {count}, expected an integer, at least 1")
 
 
 def require_unit_length(llg: LLG, values: Values, m: Tensor, title: str) -> None:
