@@ -13,14 +13,24 @@ from torchmag.forms import Form, element
 from torchmag.forms.compiler import SPACING, Source
 
 _SPACINGS = tuple(symbol.name for symbol in SPACING)
+
+
+def _tensors(*values):
+    """Numbers among tensors as tensors."""
+    like = next(value for value in values if isinstance(value, Tensor))
+    return [value if isinstance(value, Tensor) else torch.full_like(like, value) for value in values]
+
+
 _FUNCTIONS = {
     name: getattr(torch, name)
-    for name in ("sqrt", "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "sign")
+    for name in ("sqrt", "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh")
 } | {
     "Abs": torch.abs,
-    "Max": torch.maximum,
-    "Min": torch.minimum,
-    "Heaviside": lambda x, at_zero=0.5: torch.heaviside(x, torch.full_like(x, at_zero)),
+    "signum": torch.sign,
+    "atan2": lambda y, x: torch.atan2(*_tensors(y, x)),
+    "Max": lambda *x: functools.reduce(torch.maximum, _tensors(*x)),
+    "Min": lambda *x: functools.reduce(torch.minimum, _tensors(*x)),
+    "Heaviside": lambda x, at_zero=0.5: (x > 0).to(x.dtype) + at_zero * (x == 0),
 }
 
 

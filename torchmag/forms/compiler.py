@@ -61,6 +61,7 @@ class Block:
         """A function that returns the list of the expressions' values, and the sources of its arguments."""
         used = set().union(*(e.free_symbols for e in expressions))
         arguments = [s for s in self.sources if s in used]
+        expressions = [_printable(e) for e in expressions]
         compiled = lambdify(arguments, expressions, modules=[dict(functions)], cse=True)
         return compiled, [self.sources[s] for s in arguments]
 
@@ -209,13 +210,17 @@ class _Symbols:
             if symbol in COORDINATES:
                 hint = ": pass functions of position as NodalScalar or NodalVector"
             raise FormError(f"{self.name}: unknown symbol {symbol}{hint}")
-        for applied in sorted(expression.atoms(AppliedUndef, sp.Function, sp.Piecewise), key=str):
-            if type(applied).__name__ not in FUNCTIONS:
-                raise FormError(
-                    f"{self.name}: function {type(applied).__name__} in {applied} is not supported; known: {FUNCTIONS}"
-                )
+        self.check_functions(expression, "")
         if expression.has(sp.zoo, sp.nan, sp.oo, sp.I):
             raise FormError(f"{self.name}: the form holds a value that is not a finite real number: {expression}")
+
+    def check_functions(self, expression, where):
+        """Raise a FormError that names a function without a tensor counterpart."""
+        for applied in sorted(expression.atoms(AppliedUndef, sp.Function, sp.Piecewise, sp.Derivative), key=str):
+            if type(applied).__name__ not in FUNCTIONS:
+                raise FormError(
+                    f"{self.name}: function {type(applied).__name__} in {where}{applied} is not supported; known: {FUNCTIONS}"
+                )
 
     def _parameter(self, name, index):
         return self._add(Source(name, index), self.sources)
@@ -248,6 +253,8 @@ def _variation(symbols, density, varied, linear):
 
     def fluxes(part):
         derived = {(magnetisation[source.name], source.index[0], source.axis): sp.diff(part, s) for s, source in slots.items()}
+        for flux in derived.values():
+            symbols.check_functions(flux, "the derivative ")
         return {slot: flux for slot, flux in derived.items() if flux != 0}
 
     if linear:
@@ -333,6 +340,12 @@ def _amplitude(symbols, source, mode):
 
 def _nonzero(expressions):
     return {slot: sp.factor_terms(e) for slot, e in expressions.items() if e != 0}
+
+
+def _printable(expression):
+    """Constants such as sqrt(2) as numbers, which torch's functions do not take; sign under a name that is not printed inline."""
+    constants = {e: e.evalf(17) for e in expression.atoms(sp.Function, sp.Pow) if e.is_number and not e.is_Rational}
+    return expression.xreplace(constants).replace(sp.sign, sp.Function("signum"))
 
 
 def _label(source):
