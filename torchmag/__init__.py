@@ -12,5 +12,6 @@ from torchmag.mesh import Mesh
 from torchmag.observables import average
 from torchmag.parameters import Bounded, Derived, Positive, UnitVector, by_region
 from torchmag.solvers import Relaxation, relax, solve
-from torchmag.surface import SurfaceEnergy
 from torchmag.states import random, uniform, vortex
+from torchmag.surface import SurfaceEnergy
+from torchmag.torque import Torque

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,9 +13,10 @@ from torchmag.forms.compiler import signature
 from torchmag.kernel import Kernel
 from torchmag.magnet import Magnet
 from torchmag.parameters import Parametric, Role, Values
+from torchmag.term import Term, match_batch
 
 
-class Energy(Parametric):
+class Energy(Term):
     """An energy of the magnetisation on one Magnet.
 
     A subclass gives `_density_map(m, values)` in J/m^3 per cell and `_variation(m, values)`, dE/dm at the nodes divided by the
@@ -25,22 +25,6 @@ class Energy(Parametric):
 
     Shape: m (*batch, 3, *nodes), any vector field; t in s.
     """
-
-    def __init__(self, magnet: Magnet):
-        super().__init__()
-        if not isinstance(magnet, Magnet):
-            raise TypeError(f"{type(self).__name__}: magnet is a {type(magnet).__name__}, expected a torchmag.Magnet")
-        # Outside `_modules`: the Sum registers the body once, for all of its terms.
-        self.__dict__["magnet"] = magnet
-
-    @property
-    def mesh(self):
-        """The grid of the body."""
-        return self.magnet.mesh
-
-    @property
-    def reference(self) -> Tensor:
-        return self.magnet.reference
 
     def forward(self, m: Tensor, t=0.0) -> Tensor:
         return self.field(m, t)
@@ -51,17 +35,17 @@ class Energy(Parametric):
 
     def density_map(self, m: Tensor, t=0.0, values: Values | None = None) -> Tensor:
         """Mean energy density of each cell, J/m^3: (*batch, *cells)."""
-        values = self._complete(m, t, values)
+        values = self.complete(m, t, values)
         density = self._density_map(m, values)
         return density.expand(torch.broadcast_shapes(density.shape, self.mesh.cells))
 
     def gradient(self, m: Tensor, t=0.0, values: Values | None = None) -> Tensor:
         """dE/dm at the nodes, J: (*batch, 3, *nodes)."""
-        return _like(m, self._variation(m, self._complete(m, t, values)) * self.mesh.cell_volume)
+        return match_batch(m, self._variation(m, self.complete(m, t, values)) * self.mesh.cell_volume)
 
     def field(self, m: Tensor, t=0.0, values: Values | None = None) -> Tensor:
         """Effective field -dE/dm / (mu_0 lumped Ms), A/m: (*batch, 3, *nodes); zero at nodes without magnetic cells."""
-        return _like(m, self._field(m, self._complete(m, t, values)))
+        return match_batch(m, self._field(m, self.complete(m, t, values)))
 
     def _field(self, m, values):
         inverse_mass = values["magnet"]["inverse_mass"].unsqueeze(layout.component_dim(self.mesh))
@@ -72,31 +56,6 @@ class Energy(Parametric):
 
     def _variation(self, m: Tensor, values: Values) -> Tensor:
         raise TypeError(f"{type(self).__name__} defines no _variation(m, values)")
-
-    def _complete(self, m, t, values):
-        """All values at (t, m), the body's among them."""
-        title = type(self).__name__
-        check_field(m, self.magnet, title)
-        return self.at(self.prepare() if values is None else values, as_time(t, title), m, {})
-
-    def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
-        return super().at(values, t, m, cache) | {"magnet": self.magnet.at(values["magnet"], t, m, cache)}
-
-    def _prepare(self, overrides, prefix, cache):
-        return self._prepare_own(overrides, prefix, cache) | {
-            "magnet": self.magnet._prepare(overrides, f"{prefix}magnet.", cache)
-        }
-
-    def _prepare_own(self, overrides, prefix, cache):
-        """The values without the body's."""
-        return super()._prepare(overrides, prefix, cache)
-
-    def _names(self, prefix):
-        return super()._names(prefix) + self.magnet._names(f"{prefix}magnet.")
-
-    def _apply(self, fn, recurse=True):
-        self.magnet._apply(fn, recurse)
-        return super()._apply(fn, recurse)
 
     def __add__(self, other: "Energy") -> "Sum":
         if not isinstance(other, Energy):
@@ -270,12 +229,12 @@ class Sum(Energy):
 
     def fields(self, m: Tensor, t=0.0, values: Values | None = None) -> dict[str, Tensor]:
         """The field of each term by name, A/m."""
-        values = self._complete(m, t, values)
-        return {name: _like(m, term._field(m, values[name])) for name, term in self.named_terms()}
+        values = self.complete(m, t, values)
+        return {name: match_batch(m, term._field(m, values[name])) for name, term in self.named_terms()}
 
     def energies(self, m: Tensor, t=0.0, values: Values | None = None) -> dict[str, Tensor]:
         """The energy of each term by name, J: (*batch)."""
-        values = self._complete(m, t, values)
+        values = self.complete(m, t, values)
         volume = self.mesh.cell_volume
         maps = {name: term._density_map(m, values[name]) for name, term in self.named_terms()}
         return {
@@ -306,34 +265,6 @@ class Sum(Energy):
 def snake_case(name: str) -> str:
     """UniaxialAnisotropy -> uniaxial_anisotropy, BulkDMI -> bulk_dmi."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-
-
-def check_field(m: Tensor, magnet: Magnet, title: str) -> None:
-    """Raise unless m is a vector field on the nodes, of the magnet's dtype."""
-    expected = (3, *magnet.mesh.nodes)
-    if not isinstance(m, Tensor):
-        raise TypeError(f"{title}: m is a {type(m).__name__}, expected a tensor (*batch, 3, *nodes); see torchmag.uniform")
-    if tuple(m.shape[-len(expected) :]) != expected:
-        raise ValueError(f"{title}: m has shape {tuple(m.shape)}, expected (*batch, {', '.join(map(str, expected))})")
-    if m.dtype != magnet.reference.dtype:
-        raise TypeError(f"{title}: m is {m.dtype}, the magnet is {magnet.reference.dtype}; convert one with .to()")
-    if m.device != magnet.reference.device:
-        raise ValueError(f"{title}: m is on {m.device}, the magnet on {magnet.reference.device}; move one with .to()")
-
-
-def as_time(t, title: str) -> Tensor:
-    """One time in s as a 0-d float64 tensor."""
-    if not isinstance(t, (Tensor, int, float, np.number)):
-        raise TypeError(f"{title}: t is a {type(t).__name__}, expected a time in s")
-    t = torch.as_tensor(t, dtype=torch.float64)
-    if t.ndim:
-        raise ValueError(f"{title}: t has shape {tuple(t.shape)}, expected one time in s")
-    return t
-
-
-def _like(m, x):
-    """x with the batch axes of m."""
-    return x.expand(torch.broadcast_shapes(m.shape, x.shape))
 
 
 def _is_zero(value) -> bool:

@@ -5,9 +5,11 @@ from torch import Tensor, nn
 
 from torchmag import layout
 from torchmag.constants import gamma_0
-from torchmag.energy import Energy, Sum, as_time, check_field
+from torchmag.energy import Energy, Sum
 from torchmag.forms import Scalar
-from torchmag.parameters import Parametric, Role, Values
+from torchmag.parameters import Parametric, Role, Values, depends_on
+from torchmag.term import as_time, check_field
+from torchmag.torque import Torque
 
 
 class LLG(Parametric):
@@ -19,7 +21,8 @@ class LLG(Parametric):
         energy: a term or a Sum; kept as a Sum under `energy`.
         alpha: Gilbert damping; number or cells (*batch, *cells), >= 0, taken to the nodes as the mean weighted by moment.
         gamma: gyromagnetic ratio times mu_0, m/(A s).
-        torques: Modules; each gives a field `(m, t) -> (*batch, 3, *nodes)` in A/m that is added to the effective field.
+        torques: torques of torchmag, or any Modules whose forward takes m, t or both (by these names) and returns a field in
+            A/m at the nodes; the fields are added to the effective field.
         frozen: nodes where dm/dt = 0, bool (*nodes).
         precession: False leaves the damping only.
 
@@ -40,8 +43,15 @@ class LLG(Parametric):
         self._register("gamma", gamma, Role(Scalar, mesh.cells, lower=0.0))
         for torque in torques:
             if not isinstance(torque, nn.Module):
-                raise TypeError(f"LLG: torques holds a {type(torque).__name__}, expected an nn.Module (m, t) -> field in A/m")
+                raise TypeError(f"LLG: torques holds a {type(torque).__name__}, expected Modules that give a field in A/m")
         self.torques = nn.ModuleList(torques)
+        self._drivers_of = {}
+        for name, torque in self.torques.named_children():
+            if isinstance(torque, Torque):
+                if torque.magnet is not self.energy.magnet:
+                    raise ValueError(f"LLG: torque {name} belongs to another Magnet object than the energy")
+            else:
+                self._drivers_of[name] = depends_on(torque)
         self.precession = bool(precession)
         self.register_buffer("frozen", None)
         self.frozen = frozen
@@ -68,9 +78,15 @@ class LLG(Parametric):
     def forward(self, t, m: Tensor, values: Values | None = None) -> Tensor:
         values = self.complete(t, m, values)
         H = self.energy._field(m, values["energy"])
-        for torque in self.torques:
-            H = H + torque(m, t)
+        for field in self._torque_fields(t, m, values).values():
+            H = H + field
         return self._rate(m, H, values)
+
+    def fields(self, m: Tensor, t=0.0, values: Values | None = None) -> dict[str, Tensor]:
+        """The field of each term and torque by name, A/m."""
+        values = self.complete(t, m, values)
+        terms = {f"energy.{name}": term._field(m, values["energy"][name]) for name, term in self.energy.named_terms()}
+        return terms | {f"torques.{name}": field for name, field in self._torque_fields(t, m, values).items()}
 
     def complete(self, t, m: Tensor, values: Values | None = None) -> Values:
         """All values at (t, m), drives evaluated and maps taken to the nodes."""
@@ -80,12 +96,28 @@ class LLG(Parametric):
     def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
         energy = self.energy.at(values["energy"], t, m, cache)
         own = super().at(values, t, m, cache)
-        alpha, gamma = (self._to_nodes(own[name], energy["magnet"]) for name in ("alpha", "gamma"))
-        return own | {"alpha": alpha, "gamma": gamma, "energy": energy}
+        nodal = {name: self._to_nodes(own[name], energy["magnet"]) for name in ("alpha", "gamma")}
+        shared = nodal | {"magnet": energy["magnet"]}
+        torques = {
+            name: Parametric.at(self.torques[int(name)], given, t, m, cache) | shared for name, given in values["torques"].items()
+        }
+        return own | nodal | {"energy": energy, "torques": torques}
+
+    def _torque_fields(self, t, m, values):
+        found = {}
+        for name, torque in self.torques.named_children():
+            if name in self._drivers_of:
+                given = {"t": as_time(t, "LLG"), "m": m}
+                found[name] = torque(**{driver: given[driver] for driver in self._drivers_of[name]})
+            else:
+                found[name] = torque._field(m, values["torques"][name])
+        return found
 
     def check(self, values: Values, prefix: str = "") -> None:
         super().check(values, prefix)
         self.energy.check(values["energy"], f"{prefix}energy.")
+        for name, given in values["torques"].items():
+            Parametric.check(self.torques[int(name)], given, f"{prefix}torques.{name}.")
 
     def _rate(self, m, H, values):
         alpha, gamma = values["alpha"], values["gamma"]
@@ -103,10 +135,18 @@ class LLG(Parametric):
         return (weighted / (mass + (mass == 0))).unsqueeze(layout.component_dim(self.mesh))
 
     def _prepare(self, overrides, prefix, cache):
-        return super()._prepare(overrides, prefix, cache) | {"energy": self.energy._prepare(overrides, f"{prefix}energy.", cache)}
+        torques = {
+            name: torque._prepare_own(overrides, f"{prefix}torques.{name}.", cache)
+            for name, torque in self.torques.named_children()
+            if isinstance(torque, Torque)
+        }
+        energy = self.energy._prepare(overrides, f"{prefix}energy.", cache)
+        return super()._prepare(overrides, prefix, cache) | {"energy": energy, "torques": torques}
 
     def _names(self, prefix):
-        return super()._names(prefix) + self.energy._names(f"{prefix}energy.")
+        torques = [(name, torque) for name, torque in self.torques.named_children() if isinstance(torque, Torque)]
+        own = [f"{prefix}torques.{name}.{role}" for name, torque in torques for role in torque._roles]
+        return super()._names(prefix) + own + self.energy._names(f"{prefix}energy.")
 
 
 def _node_mask(frozen, mesh, like):

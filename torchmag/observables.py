@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from torchmag import layout
-from torchmag.energy import check_field
 from torchmag.magnet import Magnet
+from torchmag.term import check_field
 
 
 def average(m: Tensor, magnet: Magnet, region: Tensor | None = None, weight: str = "volume") -> Tensor:

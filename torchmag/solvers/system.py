@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from torchmag import layout
-from torchmag.energy import check_field
 from torchmag.llg import LLG
 from torchmag.parameters import Values
 from torchmag.solvers.stepper import System
+from torchmag.term import check_field
 
 
 def normalize(m: Tensor, dim: int) -> Tensor:
@@ -32,7 +32,7 @@ def llg_system(llg: LLG, values: Values, m: Tensor, rtol: float, atol: float) ->
         return layout.total(weight * layout.dot(e, e, mesh), mesh).sqrt().max()
 
     def diagnose(t, m):
-        for name, field in llg.energy.fields(m, t, values["energy"]).items():
+        for name, field in llg.fields(m, t, values).items():
             if not bool(torch.isfinite(field).all()):
                 return name
         return None
