@@ -5,7 +5,7 @@ form, with the sum over the 8 x 8 pairs of corners of the two cells written out 
 """
 
 import itertools
-from functools import lru_cache
+from functools import cache
 
 import mpmath as mp
 import numpy as np
@@ -64,7 +64,7 @@ def _sixth_difference(a, b, offset, h):
     return total
 
 
-@lru_cache(maxsize=None)
+@cache
 def _f(x, y, z):
     R = mp.sqrt(x * x + y * y + z * z)
     total = (2 * x * x - y * y - z * z) * R / 6
@@ -77,7 +77,7 @@ def _f(x, y, z):
     return total
 
 
-@lru_cache(maxsize=None)
+@cache
 def _g(x, y, z):
     # Only for x, y >= 0; the sign is put back by the caller.
     if not (x and y):
