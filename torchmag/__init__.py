@@ -2,7 +2,18 @@
 
 from torchmag import forms
 from torchmag.constants import gamma_0, hbar, k_B, mu_0, mu_B
-from torchmag.energies import DMI, BulkDMI, Demag, Exchange, InterfaceDMI, InterlayerExchange, UniaxialAnisotropy, Zeeman
+from torchmag.energies import (
+    DMI,
+    BulkDMI,
+    CubicAnisotropy,
+    Demag,
+    Exchange,
+    InterfaceDMI,
+    InterlayerExchange,
+    Magnetoelastic,
+    UniaxialAnisotropy,
+    Zeeman,
+)
 from torchmag.energy import Energy, LocalEnergy, Sum
 from torchmag.errors import ConvergenceError, FormError, IntegrationError, MaxStepsError, NonFiniteError, StepSizeError
 from torchmag.layout import positions

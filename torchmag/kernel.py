@@ -75,11 +75,22 @@ class Kernel(nn.Module):
         self.spacing = dict(zip(_SPACINGS, spacing))
         self.modes = element.modes(len(form.axes))
         self.codes = _emit(form)
+        self._register_tables(like)
+
+    def _register_tables(self, like):
         for number, code in enumerate(self.codes):
             if code.counts is not None:
-                shapes, weights = self._tabulate(code.counts, [spacing[axis] for axis in form.axes])
+                shapes, weights = self._tabulate(code.counts, [self.spacing[_SPACINGS[axis]] for axis in self.form.axes])
                 self.register_buffer(f"shapes{number}", like.new_tensor(shapes), persistent=False)
                 self.register_buffer(f"weights{number}", like.new_tensor(weights), persistent=False)
+
+    def _apply(self, fn, recurse=True):
+        # The tables are derived: made anew, they survive float32 and the meta device.
+        super()._apply(fn, recurse)
+        like = next(self.buffers(), None)
+        if like is not None:
+            self._register_tables(like)
+        return self
 
     def density(self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
         """Mean density of each cell: (*batch, *cells)."""

@@ -45,6 +45,12 @@ class Magnet(Parametric):
             what = "Ms" if fraction is None else "fraction * Ms"
             raise ValueError(f"Magnet: {what} is zero everywhere; a body needs at least one magnetic cell")
 
+    def _apply(self, fn, recurse=True):
+        dtype = fn(self._reference).dtype
+        if dtype not in (torch.float32, torch.float64):
+            raise TypeError(f"Magnet: cannot become {dtype}, expected torch.float32 or torch.float64")
+        return super()._apply(fn, recurse)
+
     def __setattr__(self, name, value):
         if name != "fraction":
             super().__setattr__(name, value)

@@ -23,7 +23,7 @@ def uniform(mesh: Mesh, direction: Sequence[float], *, dtype: torch.dtype | None
     if v.ndim < 1 or v.shape[-1] != 3:
         raise ValueError(f"uniform: direction has shape {tuple(v.shape)}, expected (3,) or (*batch, 3)")
     norm = torch.linalg.vector_norm(v, dim=-1, keepdim=True)
-    if not bool((norm > 0).all()) or not bool(torch.isfinite(norm).all()):
+    if norm.device.type != "meta" and not bool(((norm > 0) & torch.isfinite(norm)).all()):
         raise ValueError(f"uniform: direction = {direction} has no direction, expected finite vectors longer than zero")
     v = (v / norm).reshape(*v.shape, *(1,) * mesh.dim)
     return v.expand(*v.shape[: -mesh.dim], *mesh.nodes).clone()
@@ -45,9 +45,9 @@ def random(
     if generator is not None and seed is not None:
         raise ValueError("random: seed and generator are both given, expected one of them")
     if generator is None:
-        generator = torch.Generator()
+        generator = torch.Generator("cpu")
         generator.seed() if seed is None else generator.manual_seed(seed)
-    v = torch.randn((3, *mesh.nodes), dtype=torch.float64, generator=generator)
+    v = torch.randn((3, *mesh.nodes), dtype=torch.float64, generator=generator, device="cpu")
     v = v / torch.linalg.vector_norm(v, dim=0, keepdim=True)
     return v.to(dtype=dtype or torch.get_default_dtype(), device=device)
 

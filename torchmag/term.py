@@ -73,7 +73,8 @@ def as_time(t, title: str) -> Tensor:
     """One time in s as a 0-d float64 tensor."""
     if not isinstance(t, (Tensor, int, float, np.number)):
         raise TypeError(f"{title}: t is a {type(t).__name__}, expected a time in s")
-    t = torch.as_tensor(t, dtype=torch.float64)
+    # torch.full: as_tensor of a number makes torch.compile specialise on its value.
+    t = t.to(torch.float64) if isinstance(t, Tensor) else torch.full((), t, dtype=torch.float64)
     if t.ndim:
         raise ValueError(f"{title}: t has shape {tuple(t.shape)}, expected one time in s")
     return t

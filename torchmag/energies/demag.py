@@ -87,8 +87,11 @@ class Demag(Energy):
             raise ValueError(f"Demag: pbc = {mesh.pbc}; give a number of images on each side instead of math.inf")
         sizes = (*mesh.cells, 1, 1)[:3]
         reach = [n * (images + 1) for n, images in zip(sizes, mesh.pbc)]
-        octant = demag_tensor(reach, mesh.dx)
-        rows = []
+        with torch.device("cpu"):
+            return self._transformed_tensor(sizes, demag_tensor(reach, mesh.dx))
+
+    def _transformed_tensor(self, sizes, octant):
+        mesh, rows = self.mesh, []
         for a, b in self._pairs():
             component = octant[PAIRS.index((a, b))]
             for axis in range(3):

@@ -268,13 +268,16 @@ def _variation(symbols, density, varied, linear):
 def _split(symbols, density, quadrature):
     """Stage 3: {Gauss points per axis, or None for modes: sum of the terms that this rule integrates exactly}."""
     points = list(symbols.points)
+    # Degrees do not depend on the parameters: integers in their place keep SymPy's polynomials small.
+    sample = {s: sp.prime(100 + 7 * i) for i, s in enumerate(symbols.sources)}
     parts = {}
     for term in sp.Add.make_args(sp.sympify(density)):
         used = [s for s in points if s in term.free_symbols]
+        shape = term.xreplace(sample)
         if not used:
             counts = None
-        elif term.is_polynomial(*used):
-            monomials = sp.Poly(term, *used).monoms()
+        elif shape.is_polynomial(*used):
+            monomials = sp.Poly(shape, *used).monoms()
             counts = None
             if max(map(sum, monomials)) > 2:
                 varying = [[symbols.points[s].axis != a for s in used] for a in range(len(symbols.axes))]
@@ -325,7 +328,7 @@ def _on_modes(symbols, part, fluxes, _):
 def _on_points(symbols, part, fluxes, counts):
     """Stage 4b: density and fluxes at a Gauss point."""
     variation = {slot: symbols.fraction * flux for slot, flux in fluxes.items()}
-    return Block(symbols.fraction * part, _nonzero(variation), symbols.sources | symbols.points, counts)
+    return Block(symbols.fraction * part, variation, symbols.sources | symbols.points, counts)
 
 
 def _amplitude(symbols, source, mode):
