@@ -7,6 +7,7 @@ from torchmag.energies import (
     BulkDMI,
     CubicAnisotropy,
     Demag,
+    EnergyModule,
     Exchange,
     InterfaceDMI,
     InterlayerExchange,
@@ -20,7 +21,7 @@ from torchmag.layout import positions
 from torchmag.llg import LLG
 from torchmag.magnet import Magnet
 from torchmag.mesh import Mesh
-from torchmag.observables import average
+from torchmag.observables import average, max_angle, max_torque, topological_charge
 from torchmag.parameters import Bounded, Derived, Positive, UnitVector, by_region
 from torchmag.solvers import Relaxation, relax, solve
 from torchmag.states import random, uniform, vortex

@@ -31,13 +31,12 @@ class Energy(Term):
 
     def energy(self, m: Tensor, t=0.0, values: Values | None = None) -> Tensor:
         """Total energy, J: (*batch)."""
-        return layout.total(self.density_map(m, t, values), self.mesh) * self.mesh.cell_volume
+        return self._energy(m, self.complete(m, t, values))
 
     def density_map(self, m: Tensor, t=0.0, values: Values | None = None) -> Tensor:
         """Mean energy density of each cell, J/m^3: (*batch, *cells)."""
         values = self.complete(m, t, values)
-        density = self._density_map(m, values)
-        return density.expand(torch.broadcast_shapes(density.shape, self.mesh.cells))
+        return self._full_map(m, values)
 
     def gradient(self, m: Tensor, t=0.0, values: Values | None = None) -> Tensor:
         """dE/dm at the nodes, J: (*batch, 3, *nodes)."""
@@ -46,6 +45,13 @@ class Energy(Term):
     def field(self, m: Tensor, t=0.0, values: Values | None = None) -> Tensor:
         """Effective field -dE/dm / (mu_0 lumped Ms), A/m: (*batch, 3, *nodes); zero at nodes without magnetic cells."""
         return match_batch(m, self._field(m, self.complete(m, t, values)))
+
+    def _energy(self, m, values):
+        return layout.total(self._full_map(m, values), self.mesh) * self.mesh.cell_volume
+
+    def _full_map(self, m, values):
+        density = self._density_map(m, values)
+        return density.expand(torch.broadcast_shapes(density.shape, self.mesh.cells))
 
     def _field(self, m, values):
         inverse_mass = values["magnet"]["inverse_mass"].unsqueeze(layout.component_dim(self.mesh))
@@ -224,6 +230,9 @@ class Sum(Energy):
     def _density_map(self, m, values):
         return sum(term._density_map(m, values[name]) for name, term in self.named_terms())
 
+    def _energy(self, m, values):
+        return sum(term._energy(m, values[name]) for name, term in self.named_terms())
+
     def _variation(self, m, values):
         return sum(term._variation(m, values[name]) for name, term in self.named_terms())
 
@@ -235,18 +244,13 @@ class Sum(Energy):
     def energies(self, m: Tensor, t=0.0, values: Values | None = None) -> dict[str, Tensor]:
         """The energy of each term by name, J: (*batch)."""
         values = self.complete(m, t, values)
-        volume = self.mesh.cell_volume
-        maps = {name: term._density_map(m, values[name]) for name, term in self.named_terms()}
-        return {
-            name: layout.total(density.expand(torch.broadcast_shapes(density.shape, self.mesh.cells)), self.mesh) * volume
-            for name, density in maps.items()
-        }
+        return {name: term._energy(m, values[name]) for name, term in self.named_terms()}
 
     def at(self, values, t, m, cache):
         body = self.magnet.at(values["magnet"], t, m, cache)
         found = {"magnet": body}
         for name, term in self.named_terms():
-            found[name] = Parametric.at(term, values[name], t, m, cache) | {"magnet": body}
+            found[name] = term._at_own(values[name], t, m, cache) | {"magnet": body}
         return found
 
     def check(self, values: Values, prefix: str = "") -> None:

@@ -61,7 +61,7 @@ def to_modes(x: Tensor, periodic: Sequence[bool], wanted: Iterable[Mode]) -> dic
         prefixes = {mode[: axis + 1] for mode in wanted}
         split = {}
         for prefix, part in parts.items():
-            low, high = _neighbours(part, where, wraps)
+            low, high = neighbours(part, where, wraps)
             if (*prefix, 0) in prefixes:
                 split[*prefix, 0] = 0.5 * (low + high)
             if (*prefix, 1) in prefixes:
@@ -144,7 +144,7 @@ def positions(mesh: Mesh, at: str = "nodes", *, dtype: torch.dtype | None = None
     return torch.stack(planes).to(dtype=dtype or torch.get_default_dtype(), device=device)
 
 
-def _neighbours(x: Tensor, axis: int, wraps: bool) -> tuple[Tensor, Tensor]:
+def neighbours(x: Tensor, axis: int, wraps: bool) -> tuple[Tensor, Tensor]:
     """The node before and the node after each cell."""
     if wraps:
         return x, x.roll(-1, axis)
@@ -153,7 +153,7 @@ def _neighbours(x: Tensor, axis: int, wraps: bool) -> tuple[Tensor, Tensor]:
 
 
 def _scatter(low: Tensor, high: Tensor, axis: int, wraps: bool) -> Tensor:
-    """The transpose of `_neighbours`: add each cell's shares to the node before and the node after it."""
+    """The transpose of `neighbours`: add each cell's shares to the node before and the node after it."""
     if wraps:
         return low + high.roll(1, axis)
     edge = (0, 0) * (-axis - 1)

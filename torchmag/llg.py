@@ -99,7 +99,7 @@ class LLG(Parametric):
         nodal = {name: self._to_nodes(own[name], energy["magnet"]) for name in ("alpha", "gamma")}
         shared = nodal | {"magnet": energy["magnet"]}
         torques = {
-            name: Parametric.at(self.torques[int(name)], given, t, m, cache) | shared for name, given in values["torques"].items()
+            name: self.torques[int(name)]._at_own(given, t, m, cache) | shared for name, given in values["torques"].items()
         }
         return own | nodal | {"energy": energy, "torques": torques}
 

@@ -37,7 +37,11 @@ class Term(Parametric):
         return self.at(self.prepare() if values is None else values, as_time(t, title), m, {})
 
     def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
-        return super().at(values, t, m, cache) | {"magnet": self.magnet.at(values["magnet"], t, m, cache)}
+        return self._at_own(values, t, m, cache) | {"magnet": self.magnet.at(values["magnet"], t, m, cache)}
+
+    def _at_own(self, values, t, m, cache):
+        """The values without the body's."""
+        return super().at(values, t, m, cache)
 
     def _prepare(self, overrides, prefix, cache):
         return self._prepare_own(overrides, prefix, cache) | {

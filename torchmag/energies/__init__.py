@@ -7,9 +7,10 @@ from torchmag.energies.dmi import DMI, BulkDMI, InterfaceDMI
 from torchmag.energies.exchange import Exchange
 from torchmag.energies.interlayer import InterlayerExchange
 from torchmag.energies.magnetoelastic import Magnetoelastic
+from torchmag.energies.module import EnergyModule
 from torchmag.energies.zeeman import Zeeman
 
 __all__ = [
-    "DMI", "BulkDMI", "CubicAnisotropy", "Demag", "Exchange", "InterfaceDMI", "InterlayerExchange", "Magnetoelastic",
+    "DMI", "BulkDMI", "CubicAnisotropy", "Demag", "EnergyModule", "Exchange", "InterfaceDMI", "InterlayerExchange", "Magnetoelastic",
     "UniaxialAnisotropy", "Zeeman",
 ]  # fmt: skip
