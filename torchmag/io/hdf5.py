@@ -38,12 +38,16 @@ def write(path, arrays: Mapping[str, tuple], attributes: Mapping[str, object] | 
 
 
 def read(path) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-    """Arrays by name, and the attributes of the file; strings come as Python strings."""
+    """Arrays by full name ("group/name"), and the attributes of the file; strings come as Python strings."""
     with h5py.File(path, "r") as file:
         arrays = {}
-        for name, dataset in file.items():
-            text = h5py.check_string_dtype(dataset.dtype) is not None
-            arrays[name] = dataset.asstr()[...] if text else dataset[...]
+
+        def take(name, item):
+            if isinstance(item, h5py.Dataset):
+                text = h5py.check_string_dtype(item.dtype) is not None
+                arrays[name] = item.asstr()[...] if text else item[...]
+
+        file.visititems(take)
         return arrays, dict(file.attrs)
 
 
