@@ -1,9 +1,11 @@
 """Time integration and equilibrium."""
 
+from torchmag.solvers.hysteresis import hysteresis
+from torchmag.solvers.minimize import Minimization, minimize
 from torchmag.solvers.odeint import register
 from torchmag.solvers.relax import Relaxation, relax
 from torchmag.solvers.solve import solve
 
 register()
 
-__all__ = ["Relaxation", "relax", "solve"]
+__all__ = ["Minimization", "Relaxation", "hysteresis", "minimize", "relax", "solve"]

@@ -68,13 +68,17 @@ def require_count(title: str, count: int) -> None:
 
 def require_unit_length(llg: LLG, values: Values, m: Tensor, title: str) -> None:
     """Raise unless m is finite and of unit length at every magnetic node."""
-    m = m.detach()
-    inside = magnetic_mass(llg, values, m) > 0
-    length = torch.linalg.vector_norm(m, dim=layout.component_dim(llg.mesh))
+    require_unit_vectors(magnetic_mass(llg, values, m), m, layout.component_dim(llg.mesh), title)
+
+
+def require_unit_vectors(mass: Tensor, m: Tensor, dim: int, title: str) -> None:
+    """Raise unless m is finite and of unit length along `dim` where the lumped moment is positive."""
+    inside = mass > 0
+    length = torch.linalg.vector_norm(m.detach(), dim=dim)
     wrong = inside & ~((length - 1).abs() < 1e-3)
     if bool(wrong.any()):
         shown = length.expand(wrong.shape)[wrong]
         raise ValueError(
             f"{title}: m0 has |m| = {shown[0].item():g} at {int(wrong.sum())} magnetic node(s), expected 1 to within 1e-3; "
-            f"normalise it, for instance with torch.nn.functional.normalize(m, dim={layout.component_dim(llg.mesh)})"
+            f"normalise it, for instance with torch.nn.functional.normalize(m, dim={dim})"
         )

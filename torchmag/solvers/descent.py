@@ -1,0 +1,100 @@
+"""Descent on a landscape with a line search, each sample of a batch on its own."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from torchmag.solvers.sphere import Landscape
+
+# Largest turn of a step, rad: small enough to stay in the basin in which the state began.
+LARGEST_TURN = 0.25
+# Least part of the descent that the slope promises (Armijo), and shortening of a step that gives less.
+DECREASE, SHORTEST, LONGEST = 1e-4, 0.1, 0.5
+
+
+class Method(Protocol):
+    """How directions are chosen: see LBFGS and BarzilaiBorwein."""
+
+    window: int
+
+    def direction(self, m: Tensor, g: Tensor) -> Tensor: ...
+
+    def learn(self, took: Tensor, s: Tensor, y: Tensor) -> None: ...
+
+    def forget(self, lost: Tensor) -> None: ...
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Where a descent is after one field evaluation.
+
+    Attributes:
+        m: the state.
+        residual: max |m x H| / max Ms of each sample, (*batch, 1, *1).
+        moved: whether some sample took a step.
+        stuck: samples whose step has become too short to change m.
+    """
+
+    m: Tensor
+    residual: Tensor
+    moved: bool
+    stuck: Tensor
+
+
+def descend(landscape: Landscape, make: Callable[[Landscape, Tensor], Method], m: Tensor, tolerance: float) -> Iterator[Descent]:
+    """Yield after each field evaluation, the first included; samples within the tolerance, or stuck, stay bitwise as they are."""
+    h = landscape.field(m)
+    g = -landscape.tangent(m, h)
+    residual = landscape.longest(g)
+    stuck = torch.zeros_like(residual, dtype=torch.bool)
+    yield Descent(m, residual, False, stuck)
+    method, energies = make(landscape, g), [torch.zeros_like(residual, dtype=torch.float64)]
+    p, slope = _direction(landscape, method, m, g)
+    while True:
+        active = (residual > tolerance) & ~stuck
+        step = torch.where(active, p, 0)
+        tried = landscape.turn(m, step)
+        h_tried = landscape.field(tried)
+        g_tried = -landscape.tangent(tried, h_tried)
+        s = landscape.tangent(tried, step)
+        rise = landscape.rise(m, h, tried, h_tried)
+        allowed = torch.stack(energies[-method.window :]).amax(0) - energies[-1]
+        # Where the energy is lost in rounding the slopes decide (Hager and Zhang, SIAM J. Optim. 16, 170 (2005), Sec. 2).
+        flat = (rise <= _rounding(landscape, h)) & (landscape.inner(g_tried, s) <= (2 * DECREASE - 1) * slope)
+        took = active & ((rise <= allowed + DECREASE * slope) | flat) & torch.isfinite(landscape.longest(g_tried))
+        stuck = stuck | (active & (landscape.longest(step) < 4 * torch.finfo(m.dtype).eps))
+        moved = bool(took.any())
+        if moved:
+            method.learn(took, s, g_tried - landscape.tangent(tried, g))
+            m, h, g = (torch.where(took, new, old) for new, old in ((tried, m), (h_tried, h), (g_tried, g)))
+            energies = [*energies, energies[-1] + torch.where(took, rise, 0)][-method.window :]
+            residual = landscape.longest(g)
+        # The parabola through both energies and the slope has its lowest point here.
+        shorter = (-0.5 * slope / (rise - slope)).nan_to_num(nan=SHORTEST).clamp(SHORTEST, LONGEST).to(p.dtype)
+        p, slope = shorter * p, shorter * slope
+        if moved:
+            next_p, next_slope = _direction(landscape, method, m, g)
+            p, slope = torch.where(took, next_p, p), torch.where(took, next_slope, slope)
+        yield Descent(m, residual, moved, stuck)
+
+
+def _direction(landscape, method, m, g):
+    """The method's step, of at most the largest turn, and the slope of the energy along it."""
+    p = method.direction(m, g)
+    slope = landscape.inner(g, p)
+    size = (landscape.inner(g, g) * landscape.inner(p, p)).sqrt()
+    lost = ~(slope < -1e-6 * size) & (size > 0)
+    if bool(lost.any()):
+        method.forget(lost)
+        p = torch.where(lost, -g, p)
+    longest = landscape.longest(p)
+    p = p * (LARGEST_TURN / torch.where(longest > LARGEST_TURN, longest, LARGEST_TURN))
+    return p, landscape.inner(g, p)
+
+
+def _rounding(landscape, h):
+    """Noise of `Landscape.rise` from the rounding of m."""
+    return torch.finfo(h.dtype).eps * landscape.inner(h, h).sqrt()

@@ -1,0 +1,166 @@
+"""Equilibrium by minimisation of the energy."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+
+import torch
+from torch import Tensor
+
+from torchmag import layout
+from torchmag.energy import Energy, Sum
+from torchmag.errors import ConvergenceError, NonFiniteError
+from torchmag.layout import component_dim
+from torchmag.parameters import Values
+from torchmag.solvers.bb import BarzilaiBorwein
+from torchmag.solvers.descent import descend
+from torchmag.solvers.lbfgs import LBFGS
+from torchmag.solvers.precondition import exchange_preconditioner
+from torchmag.solvers.sphere import Landscape
+from torchmag.solvers.system import require_count, require_unit_vectors
+from torchmag.term import as_time, check_field
+
+METHODS = {"lbfgs": LBFGS, "bb": BarzilaiBorwein}
+
+
+@dataclass(frozen=True)
+class Minimization:
+    """How a minimisation ended.
+
+    Attributes:
+        converged: whether the residual of every sample fell below the tolerance.
+        residual: max |m x H| / max Ms over nodes (and samples).
+        steps: steps taken, of a batch by the sample that took most.
+        evaluations: evaluations of the field (of a batch: of the whole batch).
+    """
+
+    converged: bool
+    residual: float
+    steps: int
+    evaluations: int
+
+
+def minimize(
+    energy: Energy,
+    m0: Tensor,
+    *,
+    t: float = 0.0,
+    tolerance: float | None = None,
+    max_steps: int = 10_000,
+    method: str = "lbfgs",
+    frozen: Tensor | None = None,
+    info: bool = False,
+    params: Mapping[str, Tensor] | None = None,
+    callback: Callable[[int, float, Tensor], None] | None = None,
+):
+    """A minimum of the energy near m0, with drives held at time t.
+
+    Descends on the product of unit spheres with the field as gradient: no energy in joules is computed, and energy
+    differences come from the fields, so that float32 works.  Each sample of a batch has its own steps and stops on its own.
+
+    A state without any torque is an equilibrium and stays, be it a minimum or not (m exactly along a hard axis or against the
+    field): tilt m0 or the field by what the experiment would have.
+
+    Args:
+        energy: a term or a Sum.
+        m0: (*batch, 3, *nodes), of unit length inside the body; expanded to the batch of the parameters.
+        tolerance: of the residual, the largest |m x H| over the nodes divided by the largest Ms.  Default 1e-6 in float64;
+            1e-4 in float32, whose exchange fields carry noise above that on cells of a few nm.
+        max_steps: cap on the steps.
+        method: "lbfgs", preconditioned with the inverse of the exchange, keeps 16 vector fields; "bb", Barzilai-Borwein
+            steps, keeps none and takes more evaluations the smaller the cells.
+        frozen: nodes that stay as they are, bool (*nodes).
+        info: also return a `Minimization` record, and do not raise if the tolerance was not reached.
+        params: values to use instead of the energy's, by full name (see `Energy.prepare`).
+        callback: called after each step with (step, residual, m).
+
+    Returns:
+        m, or (m, record); without a graph.
+    Raises:
+        ConvergenceError: not converged after max_steps, or steps too short to change m (without `info`); carries m and the
+            record.
+        NonFiniteError: a field that is not finite at m0.
+    """
+    if not isinstance(energy, Energy):
+        raise TypeError(f"minimize: energy is a {type(energy).__name__}, expected an energy term or a torchmag.Sum")
+    check_field(m0, energy.magnet, "minimize")
+    tolerance = _tolerance(tolerance, m0.dtype)
+    require_count("minimize: max_steps", max_steps)
+    if method not in METHODS:
+        raise ValueError(f"minimize: method = {method!r}, expected one of {', '.join(METHODS)}")
+    if not isinstance(t, Real | Tensor) or not math.isfinite(t):
+        raise ValueError(f"minimize: t = {t!r}, expected one time in s, at which drives are held")
+    with torch.no_grad():
+        values = energy.prepare(params)
+        energy.check(values)
+        energy.magnet.check(values["magnet"], "magnet.")
+        now = as_time(t, "minimize")
+        landscape, m = _landscape(energy, values, m0.detach(), now, frozen)
+        _require_finite(energy, values, m, now)
+        m, record = _run(landscape, METHODS[method], m, tolerance, max_steps, callback)
+    if info:
+        return m, record
+    if not record.converged:
+        raise ConvergenceError(
+            f"minimize: max |m x H| / Ms = {record.residual:.3g} after {record.steps} steps, tolerance {tolerance:.3g}; raise "
+            f"max_steps or tolerance, or pass info=True to get the state as it is", m, record,
+        )  # fmt: skip
+    return m
+
+
+def _run(landscape, make, m, tolerance, max_steps, callback):
+    steps = 0
+    for evaluations, state in enumerate(descend(landscape, make, m, tolerance), 1):
+        residual = float(state.residual.amax())
+        if state.moved:
+            steps += 1
+            if callback is not None:
+                callback(steps, residual, state.m)
+        if steps >= max_steps or not bool(((state.residual > tolerance) & ~state.stuck).any()):
+            return state.m, Minimization(residual <= tolerance, residual, steps, evaluations)
+
+
+def _landscape(energy: Energy, values: Values, m: Tensor, t: Tensor, frozen) -> tuple[Landscape, Tensor]:
+    """The landscape, and m expanded to the batch of the fields."""
+    mesh, dim = energy.mesh, component_dim(energy.mesh)
+    m = m.expand(torch.broadcast_shapes(m.shape, energy.field(m, t, values).shape))
+    complete = energy.complete(m, t, values)
+    body = complete["magnet"]
+    require_unit_vectors(body["mass"], m, dim, "minimize")
+    mass = body["mass"].unsqueeze(dim)
+    moving = mass > 0
+    if frozen is not None:
+        moving = moving & ~_node_mask(frozen, mesh, m)
+    axes = tuple(range(dim, 0))
+    share = mass * moving
+    moment = share.sum(axes, keepdim=True)
+    weight = share / (moment + (moment == 0))
+    Ms = layout.expand_to_cells(body["Ms"], mesh).amax(axes[1:], keepdim=True).unsqueeze(dim)
+    precondition = exchange_preconditioner(energy, complete, m, Ms)
+    return Landscape(lambda m: energy.field(m, t, values) / Ms * moving, weight, moving, precondition, axes), m
+
+
+def _require_finite(energy, values, m, t):
+    fields = energy.fields(m, t, values) if isinstance(energy, Sum) else {type(energy).__name__: energy.field(m, t, values)}
+    for name, field in fields.items():
+        if not bool(torch.isfinite(field).all()):
+            raise NonFiniteError(f"minimize: not finite at m0: the field of {name}", float(t), term=name)
+
+
+def _node_mask(frozen, mesh, like):
+    if not isinstance(frozen, Tensor) or frozen.dtype != torch.bool:
+        raise TypeError("minimize: frozen must be a bool tensor over the nodes")
+    if tuple(frozen.shape) != mesh.nodes:
+        raise ValueError(f"minimize: frozen has shape {tuple(frozen.shape)}, nodes are {mesh.nodes}")
+    return frozen.to(like.device)
+
+
+def _tolerance(tolerance, dtype):
+    if tolerance is None:
+        return 1e-6 if dtype == torch.float64 else 1e-4
+    if not isinstance(tolerance, Real):
+        raise TypeError(f"minimize: tolerance = {tolerance!r}, expected a positive number: max |m x H| / Ms")
+    if not 0 < tolerance < math.inf:
+        raise ValueError(f"minimize: tolerance = {tolerance}, expected a positive number: max |m x H| / Ms")
+    return float(tolerance)
