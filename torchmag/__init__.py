@@ -23,7 +23,7 @@ from torchmag.magnet import Magnet
 from torchmag.mesh import Mesh
 from torchmag.observables import average, max_angle, max_torque, topological_charge
 from torchmag.parameters import Bounded, Derived, Positive, UnitVector, by_region
-from torchmag.solvers import Relaxation, relax, solve
+from torchmag.solvers import Minimization, Relaxation, hysteresis, minimize, relax, solve
 from torchmag.states import random, uniform, vortex
 from torchmag.surface import SurfaceEnergy
 from torchmag.torque import Torque
