@@ -14,6 +14,7 @@ Stages:
 import functools
 import inspect
 import itertools
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -88,7 +89,7 @@ class Form:
 
     def __reduce__(self):
         # SymPy's compiled functions do not pickle; the recipe does.
-        return _compile_again, self.recipe
+        return _compile, self.recipe
 
 
 def signature(function: Callable, fields: int) -> tuple[tuple[str, ...], dict[str, Kind], frozenset[str]]:
@@ -112,7 +113,6 @@ def signature(function: Callable, fields: int) -> tuple[tuple[str, ...], dict[st
     return tuple(a.name for a in arguments[:fields]), kinds, frozenset(optional)
 
 
-@functools.cache
 def compile_form(
     function: Callable,
     axes: tuple[int, ...],
@@ -137,6 +137,11 @@ def compile_form(
     Raises:
         FormError: names the symbol at fault.
     """
+    return _compile(function, tuple(axes), fields, weak, normal, absent, quadrature)
+
+
+@functools.cache
+def _compile(function, axes, fields, weak, normal, absent, quadrature):
     if quadrature is not None and (not isinstance(quadrature, int) or quadrature < 1):
         raise FormError(
             f"{function.__name__}: quadrature = {quadrature!r}, expected a number of Gauss points per axis, at least 1"
@@ -151,14 +156,9 @@ def compile_form(
         part_fluxes = fluxes(part)
         build = _on_modes if counts is None else _on_points
         blocks.append(build(symbols, sp.Integer(0) if weak else part, part_fluxes, counts))
-    recipe = (function, axes, fields)
-    options = dict(weak=weak, normal=normal, absent=absent, quadrature=quadrature)
+    recipe = (function, axes, fields, weak, normal, absent, quadrature)
     kept = {name: kind for name, kind in kinds.items() if name not in absent}
-    return Form(function.__name__, axes, names[:fields], kept, tuple(blocks), not weak, (recipe, options))
-
-
-def _compile_again(arguments, options):
-    return compile_form(*arguments, **options)
+    return Form(function.__name__, axes, names[:fields], kept, tuple(blocks), not weak, recipe)
 
 
 class _Symbols:
@@ -376,11 +376,17 @@ def _array(shape, make):
 
 
 def _annotation(function, argument):
-    """The annotation of an argument; a string (postponed evaluation) is looked up by its dotted name, never evaluated."""
+    """The annotation of an argument; a string (postponed evaluation) is looked up by its dotted name, never evaluated.
+
+    `Tensor(3, 3)` is such a name too: the integers are passed on.
+    """
     if not isinstance(argument.annotation, str):
         return argument.annotation
-    first, *rest = argument.annotation.split(".")
+    name = re.fullmatch(r"([\w.]+)(\([\d, ]+\))?", argument.annotation)
+    if not name:
+        return None
+    first, *rest = name[1].split(".")
     found = function.__globals__.get(first)
     for attribute in rest:
         found = getattr(found, attribute, None)
-    return found
+    return found(*map(int, re.findall(r"\d+", name[2]))) if name[2] and callable(found) else found
