@@ -26,4 +26,5 @@ from torchmag.parameters import Bounded, Derived, Positive, UnitVector, by_regio
 from torchmag.solvers import Minimization, Relaxation, hysteresis, minimize, relax, solve
 from torchmag.states import random, uniform, vortex
 from torchmag.surface import SurfaceEnergy
+from torchmag.thermal import ThermalField
 from torchmag.torque import Torque

@@ -9,6 +9,7 @@ from torchmag.energy import Energy, Sum
 from torchmag.forms import Scalar
 from torchmag.parameters import Parametric, Role, Values, depends_on
 from torchmag.term import as_time, check_field
+from torchmag.thermal import ThermalField
 from torchmag.torque import Torque
 
 
@@ -23,6 +24,8 @@ class LLG(Parametric):
         gamma: gyromagnetic ratio times mu_0, m/(A s).
         torques: torques of torchmag, or any Modules whose forward takes m, t or both (by these names) and returns a field in
             A/m at the nodes; the fields are added to the effective field.
+        temperature: a ThermalField, whose noise `tm.solve` adds at every step; `llg(t, m)` itself, and so torchdiffeq's odeint
+            and `tm.relax`, stays without noise.
         frozen: nodes where dm/dt = 0, bool (*nodes).
         precession: False leaves the damping only.
 
@@ -32,7 +35,15 @@ class LLG(Parametric):
     """
 
     def __init__(
-        self, energy: Energy, alpha, *, gamma=gamma_0, torques=(), frozen: Tensor | None = None, precession: bool = True
+        self,
+        energy: Energy,
+        alpha,
+        *,
+        gamma=gamma_0,
+        torques=(),
+        temperature: ThermalField | None = None,
+        frozen: Tensor | None = None,
+        precession: bool = True,
     ):
         super().__init__()
         if not isinstance(energy, Energy):
@@ -52,6 +63,7 @@ class LLG(Parametric):
                     raise ValueError(f"LLG: torque {name} belongs to another Magnet object than the energy")
             else:
                 self._drivers_of[name] = depends_on(torque)
+        self.temperature = temperature
         self.precession = bool(precession)
         self.register_buffer("frozen", None)
         self.frozen = frozen
@@ -59,6 +71,8 @@ class LLG(Parametric):
     def __setattr__(self, name, value):
         if name == "frozen" and value is not None:
             value = _node_mask(value, self.mesh, self.reference)
+        if name == "temperature" and value is not None:
+            _require_temperature(value, self.magnet)
         super().__setattr__(name, value)
 
     @property
@@ -78,15 +92,15 @@ class LLG(Parametric):
     def forward(self, t, m: Tensor, values: Values | None = None) -> Tensor:
         values = self.complete(t, m, values)
         H = self.energy._field(m, values["energy"])
-        for field in self._torque_fields(t, m, values).values():
+        for field in self._other_fields(t, m, values).values():
             H = H + field
         return self._rate(m, H, values)
 
     def fields(self, m: Tensor, t=0.0, values: Values | None = None) -> dict[str, Tensor]:
-        """The field of each term and torque by name, A/m."""
+        """The field of each term and torque by name, A/m; "temperature" among them if `values` holds its noise."""
         values = self.complete(t, m, values)
         terms = {f"energy.{name}": term._field(m, values["energy"][name]) for name, term in self.energy.named_terms()}
-        return terms | {f"torques.{name}": field for name, field in self._torque_fields(t, m, values).items()}
+        return terms | self._other_fields(t, m, values)
 
     def complete(self, t, m: Tensor, values: Values | None = None) -> Values:
         """All values at (t, m), drives evaluated and maps taken to the nodes."""
@@ -101,16 +115,22 @@ class LLG(Parametric):
         torques = {
             name: self.torques[int(name)]._at_own(given, t, m, cache) | shared for name, given in values["torques"].items()
         }
-        return own | nodal | {"energy": energy, "torques": torques}
+        own = own | nodal | {"energy": energy, "torques": torques}
+        if self.temperature is not None:
+            given = self.temperature._at_own(values["temperature"], t, m, cache)
+            own["temperature"] = given | shared | {"T": self._to_nodes(given["T"], energy["magnet"])}
+        return own
 
-    def _torque_fields(self, t, m, values):
+    def _other_fields(self, t, m, values):
         found = {}
         for name, torque in self.torques.named_children():
             if name in self._drivers_of:
                 given = {"t": as_time(t, "LLG"), "m": m}
-                found[name] = torque(**{driver: given[driver] for driver in self._drivers_of[name]})
+                found[f"torques.{name}"] = torque(**{driver: given[driver] for driver in self._drivers_of[name]})
             else:
-                found[name] = torque._field(m, values["torques"][name])
+                found[f"torques.{name}"] = torque._field(m, values["torques"][name])
+        if self.temperature is not None and "noise" in values["temperature"]:
+            found["temperature"] = self.temperature._field(m, values["temperature"])
         return found
 
     def check(self, values: Values, prefix: str = "") -> None:
@@ -118,6 +138,8 @@ class LLG(Parametric):
         self.energy.check(values["energy"], f"{prefix}energy.")
         for name, given in values["torques"].items():
             Parametric.check(self.torques[int(name)], given, f"{prefix}torques.{name}.")
+        if self.temperature is not None:
+            Parametric.check(self.temperature, values["temperature"], f"{prefix}temperature.")
 
     def _rate(self, m, H, values):
         alpha, gamma = values["alpha"], values["gamma"]
@@ -141,12 +163,24 @@ class LLG(Parametric):
             if isinstance(torque, Torque)
         }
         energy = self.energy._prepare(overrides, f"{prefix}energy.", cache)
-        return super()._prepare(overrides, prefix, cache) | {"energy": energy, "torques": torques}
+        values = super()._prepare(overrides, prefix, cache) | {"energy": energy, "torques": torques}
+        if self.temperature is not None:
+            values["temperature"] = self.temperature._prepare_own(overrides, f"{prefix}temperature.", cache)
+        return values
 
     def _names(self, prefix):
         torques = [(name, torque) for name, torque in self.torques.named_children() if isinstance(torque, Torque)]
         own = [f"{prefix}torques.{name}.{role}" for name, torque in torques for role in torque._roles]
+        if self.temperature is not None:
+            own += [f"{prefix}temperature.{role}" for role in self.temperature._roles]
         return super()._names(prefix) + own + self.energy._names(f"{prefix}energy.")
+
+
+def _require_temperature(temperature, magnet):
+    if not isinstance(temperature, ThermalField):
+        raise TypeError(f"LLG: temperature is a {type(temperature).__name__}, expected a torchmag.ThermalField(magnet, T, seed)")
+    if temperature.magnet is not magnet:
+        raise ValueError("LLG: temperature belongs to another Magnet object than the energy")
 
 
 def _node_mask(frozen, mesh, like):

@@ -53,7 +53,7 @@ def relax(
     """Equilibrium of an LLG by overdamped dynamics, whatever its alpha, with drives held at time t.
 
     Args:
-        llg: the equation; its torques act, its frozen nodes stay.
+        llg: the equation; its torques act, its frozen nodes stay, its temperature is ignored.
         m0: (*batch, 3, *nodes), of unit length inside the body.
         tolerance: of the residual, the largest |m x H| over the nodes divided by the largest Ms.  Default 1e-6 in float64;
             1e-4 in float32, whose exchange fields carry noise above that on cells of a few nm.

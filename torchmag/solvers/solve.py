@@ -10,10 +10,15 @@ from torchmag.llg import LLG
 from torchmag.solvers.bosh3 import BOSH3
 from torchmag.solvers.dopri5 import DOPRI5
 from torchmag.solvers.foreign import foreign_names, foreign_steps, foreign_tableau
+from torchmag.solvers.heun import heun_steps, without_noise
 from torchmag.solvers.stepper import Step, adaptive_steps, fixed_steps
 from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
 
 OWN = {tableau.name: tableau for tableau in (DOPRI5, BOSH3)}
+
+
+class _Default(str):
+    """The default of an option, which can be told from the same value given."""
 
 
 def solve(
@@ -21,7 +26,7 @@ def solve(
     m0: Tensor,
     t,
     *,
-    method: str = "dopri5",
+    method: str = _Default("dopri5"),
     rtol: float = 1e-5,
     atol: float = 1e-5,
     step: float | None = None,
@@ -36,15 +41,18 @@ def solve(
     m has unit length at every accepted step and at every requested time; the projection is part of the map that is
     differentiated.  Time is kept in float64 whatever the dtype of m.
 
+    An llg with a temperature takes fixed steps by the method "heun", its default; the noise goes on from call to call (see
+    `ThermalField`).  Noise excites every mode: the step must resolve the fastest, gamma H step well below 1.
+
     Args:
         llg: the equation.
         m0: (*batch, 3, *nodes), of unit length inside the body; expanded to the batch of the parameters.
         t: requested times, s, at least two, increasing; m0 belongs to the first.
-        method: "dopri5", "bosh3", or any method of torchdiffeq by its name.
+        method: "dopri5", "bosh3", "heun", or any method of torchdiffeq by its name.
         rtol, atol: tolerance of a step, rtol + atol: root mean square over the body of the length of its error in m, of a
             batch the worst sample's.
         step: fixes the step, s (each interval between requested times is divided evenly into steps of at most this).
-            Methods without step control take the requested times as their steps if it is not given.
+            "heun" needs it.  Other methods without step control take the requested times as their steps if it is not given.
         max_steps: raises a MaxStepsError beyond this many steps between two requested times.
         gradient: "exact": of the discrete solution, by backpropagation through the accepted steps.
         memory: bytes that a gradient may hold.
@@ -59,9 +67,13 @@ def solve(
     """
     require_llg(llg, m0, "solve")
     times = require_times(t)
+    if llg.temperature is not None and isinstance(method, _Default):
+        method = "heun"
     _require_options(method, rtol, atol, step, max_steps, gradient, memory)
+    _require_heun(llg, method, step)
     values = llg.prepare(params)
     llg.check(values)
+    values = without_noise(llg, values, m0)
     rate = llg(torch.tensor(times[0], dtype=torch.float64), m0, values)
     m = m0.expand(torch.broadcast_shapes(m0.shape, rate.shape))
     require_unit_length(llg, values, m, "solve")
@@ -69,7 +81,9 @@ def solve(
 
     found = [m]
     tableau = OWN.get(method) or foreign_tableau(method)
-    if tableau is not None:
+    if method == "heun":
+        steps = heun_steps(llg, values, system, times, m, step, max_steps)
+    elif tableau is not None:
         if step is None:
             steps = adaptive_steps(system, tableau, times[0], times[-1], m, max_steps=max_steps)
         else:
@@ -122,9 +136,19 @@ def require_times(t) -> list[float]:
     return t.tolist()
 
 
+def _require_heun(llg, method, step):
+    if llg.temperature is not None and method != "heun":
+        raise ValueError(
+            f"solve: method = {method!r}, but an llg with a temperature takes 'heun' (or set llg.temperature = None)"
+        )
+    if method == "heun" and step is None:
+        raise ValueError("solve: step is None, but the method 'heun' takes fixed steps; give step, s (1e-14 to 1e-12 is usual)")
+
+
 def _require_options(method, rtol, atol, step, max_steps, gradient, memory):
-    if not isinstance(method, str) or not (method in OWN or foreign_tableau(method) or method in foreign_names()):
-        raise ValueError(f"solve: method = {method!r}, expected one of {', '.join(sorted({*OWN, *foreign_names()}))}")
+    known = {*OWN, "heun", *foreign_names()}
+    if not isinstance(method, str) or not (method in known or foreign_tableau(method)):
+        raise ValueError(f"solve: method = {method!r}, expected one of {', '.join(sorted(known))}")
     for name, value in (("rtol", rtol), ("atol", atol)):
         if not isinstance(value, Real) or not 0 <= value < float("inf"):
             raise ValueError(f"solve: {name} = {value!r}, expected a finite number >= 0")

@@ -1,0 +1,80 @@
+"""Heun's method: of second order without noise, and with it convergent to the Stratonovich solution.
+
+The stochastic LLG equation is one in the sense of Stratonovich (Garcia-Palacios and Lazaro, Phys. Rev. B 58, 14937 (1998)).  The
+noise of a step is the same in both stages, so that its dependence on m, T(t) or alpha(m) counts at both ends of the step.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from torchmag import layout
+from torchmag.errors import MaxStepsError
+from torchmag.llg import LLG
+from torchmag.parameters import Values
+from torchmag.solvers.stepper import Step, System, require_finite
+from torchmag.thermal import ThermalField
+
+# Small noise is made for several steps at once: below this many numbers a step, calls cost more than arithmetic.
+CHUNK = 2**16
+
+
+def heun_steps(llg: LLG, values: Values, system: System, times: list[float], m: Tensor, step: float, max_steps: int):
+    """Yield steps of at most `step` that divide each interval between the times evenly, with the noise of llg.temperature."""
+    for t0, t1 in zip(times, times[1:]):
+        count = max(1, math.ceil((t1 - t0) / step * (1 - 1e-12)))
+        if count > max_steps:
+            raise MaxStepsError(
+                f"step = {step:.3g} s takes {count} steps from {t0:.6g} to {t1:.6g} s, max_steps is {max_steps}; raise one",
+                t0,
+                step,
+            )
+        # The step as given where it fits to rounding, so that a run in pieces makes the very same steps.
+        dt = step if abs((t1 - t0) / step - count) < 1e-9 * count else (t1 - t0) / count
+        for number, noise in enumerate(_noise(llg.temperature, m, dt, count)):
+            start, end = (t0 + (t1 - t0) * n / count if n < count else t1 for n in (number, number + 1))
+            rate = _noisy_rate(llg, values, noise)
+            before, m = m, advance(rate, system.project, start, dt, m)
+            require_finite(system, start, dt, before, m)
+            if llg.temperature is not None:
+                llg.temperature.steps.add_(1)
+            yield Step(start, end - start, before, m, None, None, None)
+
+
+def advance(rate: Callable, project: Callable, t: float, dt: float, m: Tensor) -> Tensor:
+    """One step: predictor, corrector, projection."""
+    k0 = rate(t, m)
+    k1 = rate(t + dt, torch.add(m, k0, alpha=dt))
+    return project(torch.add(m, k0 + k1, alpha=0.5 * dt))
+
+
+def with_noise(values: Values, noise: Tensor) -> Values:
+    """Values of an LLG that holds white noise, (*batch, 3, *nodes) in s^-1/2, in its temperature."""
+    return values | {"temperature": values["temperature"] | {"noise": noise}}
+
+
+def without_noise(llg: LLG, values: Values, m0: Tensor) -> Values:
+    """Values with noise of zero, which gives rates the batch of the seeds and lets a diagnosis see the thermal field."""
+    if llg.temperature is None:
+        return values
+    llg.temperature.broadcast(m0.shape[: layout.component_dim(llg.mesh)])
+    return with_noise(values, m0.new_zeros((*llg.temperature.seed.shape, 3, *llg.mesh.nodes)))
+
+
+def _noisy_rate(llg, values, noise):
+    values = values if noise is None else with_noise(values, noise)
+    return lambda t, m: llg(torch.tensor(t, dtype=torch.float64), m, values)
+
+
+def _noise(thermal: ThermalField | None, m: Tensor, dt: float, count: int) -> Iterator[Tensor | None]:
+    """The noise of the next `count` steps, one by one."""
+    if thermal is None:
+        yield from itertools.repeat(None, count)
+        return
+    first, batch = int(thermal.steps), m.shape[: layout.component_dim(thermal.mesh)]
+    chunk = max(1, CHUNK // m.numel())
+    for start in range(0, count, chunk):
+        yield from thermal.noise(batch, dt, first + start, min(chunk, count - start))
