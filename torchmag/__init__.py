@@ -28,3 +28,4 @@ from torchmag.states import random, uniform, vortex
 from torchmag.surface import SurfaceEnergy
 from torchmag.thermal import ThermalField
 from torchmag.torque import Torque
+from torchmag.torques import Slonczewski, SpinOrbit, ZhangLi
