@@ -37,13 +37,13 @@ FRONT_ENDS = {"cli": LEAVES, "cases": {"states", "io", "plot"}, "testing": {"sta
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 
-def modules(path):
-    """(module, line) of every import in a file, absolute."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def modules(tree):
+    """(module, line) of every import in a file or function, absolute."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path.relative_to(ROOT)}:{node.lineno}: relative import"
+            assert not node.level, f"line {node.lineno}: relative import"
             if node.module == "torchmag":
                 # from torchmag import layout: each name is a room.
                 yield from ((f"torchmag.{alias.name}", node.lineno) for alias in node.names)
@@ -56,7 +56,7 @@ def room(path):
 
 
 def rooms_imported(path):
-    for module, line in modules(path):
+    for module, line in modules(ast.parse(path.read_text())):
         first, _, rest = module.partition(".")
         if first == "torchmag":
             yield rest.partition(".")[0], line
@@ -82,13 +82,15 @@ def test_imports_run_one_way(path):
 
 def test_forms_know_no_tensors():
     for path in (ROOT / "forms").glob("*.py"):
-        assert not {module.partition(".")[0] for module, _ in modules(path)} & {"torch", "torchdiffeq"}, path.name
+        assert not {module.partition(".")[0] for module, _ in modules(ast.parse(path.read_text()))} & {"torch", "torchdiffeq"}, (
+            path.name
+        )
 
 
 def test_only_forms_and_the_kernel_know_sympy():
     for path in FILES:
         if room(path) not in ("forms", "testing"):
-            assert "sympy" not in {module.partition(".")[0] for module, _ in modules(path)}, path.name
+            assert "sympy" not in {module.partition(".")[0] for module, _ in modules(ast.parse(path.read_text()))}, path.name
 
 
 def test_the_package_names_only_what_is_public():
@@ -104,8 +106,7 @@ def test_no_star_imports_and_no_imports_in_functions():
             if isinstance(node, ast.ImportFrom):
                 assert "*" not in {alias.name for alias in node.names}, path.name
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                inside = [n for n in ast.walk(node) if isinstance(n, ast.Import | ast.ImportFrom)]
-                names = {getattr(n, "module", None) or n.names[0].name for n in inside}
+                names = {module for module, _ in modules(node)}
                 # matplotlib, and what a front end may not need: the files' formats (h5py).
                 lazy = ("matplotlib", "torchmag.io", "torchmag.plot") if room(path) in FRONT_ENDS else ("matplotlib",)
                 assert all(name.startswith(lazy) for name in names), f"{path.name}: {node.name} imports {names}"
