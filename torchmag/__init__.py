@@ -1,6 +1,6 @@
 """torchmag: micromagnetics as PyTorch modules."""
 
-from torchmag import forms
+from torchmag import forms, geometry
 from torchmag.constants import gamma_0, hbar, k_B, mu_0, mu_B
 from torchmag.energies import (
     DMI,
