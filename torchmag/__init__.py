@@ -12,6 +12,7 @@ from torchmag.energies import (
     InterfaceDMI,
     InterlayerExchange,
     Magnetoelastic,
+    Oersted,
     UniaxialAnisotropy,
     Zeeman,
 )

@@ -8,9 +8,10 @@ from torchmag.energies.exchange import Exchange
 from torchmag.energies.interlayer import InterlayerExchange
 from torchmag.energies.magnetoelastic import Magnetoelastic
 from torchmag.energies.module import EnergyModule
+from torchmag.energies.oersted import Oersted
 from torchmag.energies.zeeman import Zeeman
 
 __all__ = [
     "DMI", "BulkDMI", "CubicAnisotropy", "Demag", "EnergyModule", "Exchange", "InterfaceDMI", "InterlayerExchange", "Magnetoelastic",
-    "UniaxialAnisotropy", "Zeeman",
+    "Oersted", "UniaxialAnisotropy", "Zeeman",
 ]  # fmt: skip

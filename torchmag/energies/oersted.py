@@ -1,0 +1,79 @@
+"""The Oersted field of an electric current as an FFT convolution over the cells."""
+
+import torch
+from torch import Tensor
+
+from torchmag import layout
+from torchmag.constants import mu_0
+from torchmag.energies.convolution import ConvolvedEnergy, contract, convolve, transformed_kernel
+from torchmag.energies.cuboids import oersted_kernel
+from torchmag.forms import Vector
+from torchmag.magnet import Magnet
+from torchmag.parameters import Role
+
+
+class Oersted(ConvolvedEnergy):
+    """Energy in the Oersted field of a current, E = -mu_0 sum_c V M_c m_c.H_c.
+
+    H(x) = 1 / (4 pi) int j(x') x (x - x') / |x - x'|^3 dx' (Biot and Savart), of cuboids with homogeneous j, averaged over
+    each cell: H_c.  m_c is the mean of the cell's nodes, M = fraction Ms.  The field at the nodes is minus the derivative of
+    this energy over the lumped mass.  j is the current of the mesh only: leads outside it, and the current that closes the
+    circuit, are the user's.  Nothing checks that div j = 0.
+
+    Along a periodic axis (`Mesh.pbc`) the current has images as in `Demag`; with math.inf along three axes the mean field is
+    zero, with one or two it is that of an infinite wire or sheet.
+
+    Args:
+        magnet: the body.
+        j: current density, A/m^2; (3,) uniform or (*batch, 3, *cells), also in cells that are not magnetic; constant, or a
+            Module or callable of t, m or both.
+
+    Shape: m (*batch, 3, *nodes) -> field, A/m, same shape; zero at nodes without magnetic cells.
+    """
+
+    def __init__(self, magnet: Magnet, j):
+        super().__init__(magnet)
+        self._register("j", j, Role(Vector, self.mesh.cells))
+
+    def cell_field(self, j: Tensor) -> Tensor:
+        """The field averaged over each cell, A/m, of a current density per cell, A/m^2: (*batch, 3, *cells) -> same."""
+        self._check_cells(j, "j")
+        return convolve(j, self.mesh, lambda spectrum: contract(spectrum, self.kernel, self._terms(), self.mesh, odd=True))
+
+    def _density_map(self, m, values):
+        along = layout.dot(layout.to_cells(m, self.mesh), self._applied(values), self.mesh)
+        return -mu_0 * values["magnet"]["M"] * along
+
+    def _variation(self, m, values):
+        M = values["magnet"]["M"]
+        M = M.unsqueeze(layout.component_dim(self.mesh)) if M.ndim else M
+        return -mu_0 * layout.to_nodes(M * self._applied(values), self.mesh)
+
+    def _prepare_own(self, overrides, prefix, cache):
+        # A constant current has a constant field: convolved once.
+        values = super()._prepare_own(overrides, prefix, cache)
+        return values | {"H": self._field_of(values["j"])} if "j" in values else values
+
+    def _applied(self, values):
+        return values["H"] if "H" in values else self._field_of(values["j"])
+
+    def _field_of(self, j):
+        return self.cell_field(j.expand(*j.shape[: -self.mesh.dim], *self.mesh.cells))
+
+    def _rows(self):
+        """The components of the kernel that do not vanish: K_c is odd along c, hence 0 on an axis of one cell."""
+        return [c for c, n in enumerate(self.mesh.cells) if n > 1]
+
+    def _terms(self):
+        """H_a = epsilon_abc K_c * j_b."""
+        terms = []
+        for row, c in enumerate(self._rows()):
+            a, b = (c + 1) % 3, (c + 2) % 3
+            terms += [(a, b, row, 1), (b, a, row, -1)]
+        return terms
+
+    def _build(self) -> Tensor:
+        mesh = self.mesh
+        octant = oersted_kernel((*mesh.cells, 1, 1)[:3], mesh.dx, mesh.pbc)
+        rows = [transformed_kernel(octant[c], [axis == c for axis in range(3)], mesh) for c in self._rows()]
+        return torch.stack(rows) if rows else octant[:0].reshape(0, *mesh.cells)
