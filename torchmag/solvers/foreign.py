@@ -1,7 +1,6 @@
 """Methods that torchdiffeq implements, run under our step control, projection and time."""
 
 import functools
-import math
 
 import torch
 import torchdiffeq  # noqa: F401  (fills the table below)
@@ -10,7 +9,7 @@ from torchdiffeq._impl.odeint import SOLVERS
 from torchdiffeq._impl.rk_common import RKAdaptiveStepsizeODESolver
 from torchdiffeq._impl.solvers import FixedGridODESolver
 
-from torchmag.solvers.stepper import Step, System, require_finite
+from torchmag.solvers.stepper import Step, System, count_steps, require_finite
 from torchmag.solvers.tableau import Tableau
 
 
@@ -37,7 +36,9 @@ def foreign_tableau(name: str) -> Tableau | None:
     return Tableau(name, solver.order, tuple(c), tuple(rows), tuple(b), tuple(e), tuple(mid))
 
 
-def foreign_steps(system: System, name: str, times: list[float], m: Tensor, dt: float | None, rtol: float, atol: float):
+def foreign_steps(
+    system: System, name: str, times: list[float], m: Tensor, dt: float | None, rtol: float, atol: float, max_steps: int
+):
     """Yield the steps of a fixed-grid, multistep or SciPy method: each interval between the times divided into steps <= dt.
 
     Time is passed on in units of the whole interval, so that it keeps its resolution in the dtype of m.
@@ -53,7 +54,7 @@ def foreign_steps(system: System, name: str, times: list[float], m: Tensor, dt: 
             yield Step(t0, t1 - t0, m0, system.project(m1), None, None, None)
         return
     for t0, t1 in zip(times, times[1:]):
-        count = 1 if dt is None else max(1, math.ceil((t1 - t0) / dt * (1 - 1e-12)))
+        count = 1 if dt is None else count_steps(t0, t1, dt, max_steps)
         for number in range(count):
             begin, end = (t0 + (t1 - t0) * n / count for n in (number, number + 1))
             scaled = [torch.tensor((t - start) / unit, dtype=torch.float64, device=m.device) for t in (begin, end)]

@@ -53,7 +53,8 @@ def solve(
             batch the worst sample's.
         step: fixes the step, s (each interval between requested times is divided evenly into steps of at most this).
             "heun" needs it.  Other methods without step control take the requested times as their steps if it is not given.
-        max_steps: raises a MaxStepsError beyond this many steps between two requested times.
+        max_steps: raises a MaxStepsError beyond this many steps, rejected ones included; with `step`, beyond this many between
+            two requested times.
         gradient: "exact": of the discrete solution, by backpropagation through the accepted steps.
         memory: bytes that a gradient may hold.
         params: values to use instead of the llg's, by full name (see `LLG.prepare`).
@@ -87,9 +88,9 @@ def solve(
         if step is None:
             steps = adaptive_steps(system, tableau, times[0], times[-1], m, max_steps=max_steps)
         else:
-            steps = _each_interval(system, tableau, times, m, step)
+            steps = _each_interval(system, tableau, times, m, step, max_steps)
     else:
-        steps = foreign_steps(system, method, times, m, step, rtol, atol)
+        steps = foreign_steps(system, method, times, m, step, rtol, atol, max_steps)
     for accepted in steps:
         collect(found, accepted, times, system)
         if callback is not None:
@@ -110,9 +111,9 @@ def collect(found: list, step: Step, times, system) -> None:
             return
 
 
-def _each_interval(system, tableau, times, m, dt):
+def _each_interval(system, tableau, times, m, dt, max_steps):
     for start, end in zip(times, times[1:]):
-        for accepted in fixed_steps(system, tableau, start, end, m, dt=dt):
+        for accepted in fixed_steps(system, tableau, start, end, m, dt=dt, max_steps=max_steps):
             m = accepted.m1
             yield accepted
 

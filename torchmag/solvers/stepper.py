@@ -141,10 +141,24 @@ def require_finite(system: System, t: float, dt: float, m: Tensor, k: Tensor) ->
     raise NonFiniteError(f"not finite: {term or 'the magnetisation'} at t = {t:.6g} s (dt = {dt:.3g} s)", t, dt, term)
 
 
-def fixed_steps(system: System, tableau: Tableau, t0: float, t1: float, m: Tensor, *, dt: float):
+def count_steps(t0: float, t1: float, step: float, max_steps: int) -> int:
+    """How many equal steps of at most `step` lead from t0 to t1.
+
+    Raises:
+        MaxStepsError: more than max_steps.
+    """
+    count = max(1, math.ceil((t1 - t0) / step * (1 - 1e-12)))
+    if count > max_steps:
+        raise MaxStepsError(
+            f"step = {step:.3g} s takes {count} steps from {t0:.6g} to {t1:.6g} s, max_steps is {max_steps}; raise one", t0, step
+        )
+    return count
+
+
+def fixed_steps(system: System, tableau: Tableau, t0: float, t1: float, m: Tensor, *, dt: float, max_steps: int):
     """Yield equal steps of at most dt from t0 to t1."""
     k = system.rate(t0, m)
-    count = max(1, math.ceil((t1 - t0) / dt * (1 - 1e-12)))
+    count = count_steps(t0, t1, dt, max_steps)
     for number in range(count):
         start, end = (t0 + (t1 - t0) * n / count for n in (number, number + 1))
         step, _ = advance(system, tableau, start, end - start, m, k)
