@@ -4,12 +4,16 @@ import argparse
 import sys
 from pathlib import Path
 
+from torchmag import cases
+from torchmag.cases import report
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 fine, 1 numbers out of tolerance, 2 unusable arguments."""
     parser = argparse.ArgumentParser(prog="torchmag", description="Micromagnetics as PyTorch modules.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_sp4(commands)
+    _add_validate(commands)
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
@@ -58,3 +62,36 @@ def _length(argument):
     if not 0.5e-9 <= value <= 62.5e-9:
         raise argparse.ArgumentTypeError(f"{argument}: expected a cell size in metres from 0.5e-9 to 62.5e-9, such as 5e-9")
     return value
+
+
+def _add_validate(commands):
+    validate = commands.add_parser("validate", help="published problems beside their reference numbers")
+    validate.add_argument(
+        "names", nargs="*", metavar="CASE", help="all, fast, a group or the id of a case; none lists every case"
+    )
+    validate.add_argument("--csv", type=Path, metavar="FILE", help="write the numbers as CSV")
+    validate.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as a page, such as docs/validation.md")
+    validate.set_defaults(run=_run_validate)
+
+
+def _run_validate(options):
+    files = [file for file in (options.csv, options.markdown) if file is not None]
+    for file in files:
+        if not file.parent.is_dir():
+            raise ValueError(f"{file}: there is no folder {file.parent}; make it first")
+    if not options.names:
+        if files:
+            raise ValueError("nothing to write without a case; name cases, groups, fast or all")
+        print(report.listing(cases.groups()))
+        return 0
+    chosen = cases.choose(options.names)
+    results, failed = report.run(chosen)
+    if options.csv is not None:
+        report.write_csv(options.csv, results)
+    if options.markdown is not None:
+        report.write_markdown(options.markdown, results)
+    judged = sum(row.tolerance is not None for _, rows in results for row in rows)
+    print(f"{len(chosen)} cases, {judged} numbers judged, {len(failed)} out")
+    for name in failed:
+        print(f"OUT OF TOLERANCE: {name}")
+    return 1 if failed else 0

@@ -1,7 +1,7 @@
 """Numbers beside their reference."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,25 @@ class Row:
     def passed(self) -> bool:
         """Whether the deviation is within the tolerance; NaN is not."""
         return self.tolerance is None or abs(self.deviation) <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem with a known answer.
+
+    Attributes:
+        id: short name, such as "DMI-01".
+        title: what is computed.
+        source: where the reference numbers are from.
+        rows: runs the case and returns its numbers.
+        slow: whether it takes more than a few seconds on one core.
+    """
+
+    id: str
+    title: str
+    source: str
+    rows: Callable[[], list[Row]]
+    slow: bool = False
 
 
 def text(rows: Sequence[Row]) -> str:
