@@ -43,10 +43,10 @@ class ThermalField(Term):
 
     def __init__(self, magnet: Magnet, T, seed: int | Sequence[int] | Tensor):
         super().__init__(magnet)
-        self._register("T", T, Role(Scalar, self.mesh.cells, lower=0.0))
         device = self.reference.device
         self.register_buffer("seed", _as_seed(seed).to(device))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64, device=device))
+        self._register("T", T, Role(Scalar, self.mesh.cells, lower=0.0))
 
     def reset(self) -> None:
         """Start the noise anew: the next step is the first."""

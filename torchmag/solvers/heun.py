@@ -5,17 +5,16 @@ noise of a step is the same in both stages, so that its dependence on m, T(t) or
 """
 
 import itertools
-import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from torchmag import layout
-from torchmag.errors import MaxStepsError
 from torchmag.llg import LLG
 from torchmag.parameters import Values
-from torchmag.solvers.stepper import Step, System, require_finite
+from torchmag.solvers.stepper import Step, System, count_steps, require_finite
 from torchmag.thermal import ThermalField
 
 # Small noise is made for several steps at once: below this many numbers a step, calls cost more than arithmetic.
@@ -25,23 +24,22 @@ CHUNK = 2**16
 def heun_steps(llg: LLG, values: Values, system: System, times: list[float], m: Tensor, step: float, max_steps: int):
     """Yield steps of at most `step` that divide each interval between the times evenly, with the noise of llg.temperature."""
     for t0, t1 in zip(times, times[1:]):
-        count = max(1, math.ceil((t1 - t0) / step * (1 - 1e-12)))
-        if count > max_steps:
-            raise MaxStepsError(
-                f"step = {step:.3g} s takes {count} steps from {t0:.6g} to {t1:.6g} s, max_steps is {max_steps}; raise one",
-                t0,
-                step,
-            )
+        count = count_steps(t0, t1, step, max_steps)
         # The step as given where it fits to rounding, so that a run in pieces makes the very same steps.
         dt = step if abs((t1 - t0) / step - count) < 1e-9 * count else (t1 - t0) / count
         for number, noise in enumerate(_noise(llg.temperature, m, dt, count)):
             start, end = (t0 + (t1 - t0) * n / count if n < count else t1 for n in (number, number + 1))
             rate = _noisy_rate(llg, values, noise)
             before, m = m, advance(rate, system.project, start, dt, m)
-            require_finite(system, start, dt, before, m)
+            require_finite(_at_both_ends(system, dt), start, dt, before, m)
             if llg.temperature is not None:
                 llg.temperature.steps.add_(1)
             yield Step(start, end - start, before, m, None, None, None)
+
+
+def _at_both_ends(system, dt):
+    """The system, with a diagnosis that also looks at the end of the step, where a drive may have failed."""
+    return replace(system, diagnose=lambda t, m: system.diagnose(t, m) or system.diagnose(t + dt, m))
 
 
 def advance(rate: Callable, project: Callable, t: float, dt: float, m: Tensor) -> Tensor:
