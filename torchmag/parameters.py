@@ -288,11 +288,12 @@ def by_region(ids, values: Mapping[int, float], *, dtype=None, device=None):
     ids = torch.as_tensor(ids, device=device)
     if ids.is_floating_point() or ids.is_complex():
         raise TypeError(f"by_region: ids is {ids.dtype}, expected integers")
+    ids = ids.long()
     present, named = set(ids.unique().tolist()), set(values)
     if present != named:
         raise ValueError(f"by_region: regions without a value: {sorted(present - named)}; not in ids: {sorted(named - present)}")
     order = sorted(values)
-    index = torch.searchsorted(torch.tensor(order, device=ids.device), ids)
+    index = torch.searchsorted(torch.tensor(order, dtype=torch.int64, device=ids.device), ids)
     if any(isinstance(v, (Tensor, nn.Module)) for v in values.values()):
         return Derived(_Select(index), *(values[i] for i in order))
     return torch.tensor([float(values[i]) for i in order], dtype=dtype, device=ids.device)[index]
@@ -361,12 +362,18 @@ def as_data(title: str, value, like: Tensor) -> Tensor:
         raise TypeError(
             f"{title} is a {type(value).__name__}, expected a number, a tensor, an nn.Parameter, an nn.Module or a callable of t and m"
         )
+    if isinstance(value, int | float):
+        return torch.full((), value, dtype=like.dtype, device=like.device)
+    if isinstance(value, list | tuple) and (torch.compiler.is_compiling() or any(isinstance(v, Tensor) for v in value)):
+        # The components of a drive: NumPy would cut their graph, and does not compile.
+        parts = [v.to(like) if isinstance(v, Tensor) else as_data(title, v, like) for v in value]
+        return torch.stack(torch.broadcast_tensors(*parts))
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "iuf":
             raise TypeError(f"{array.dtype} values")
         return torch.tensor(array, dtype=like.dtype, device=like.device)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{title} holds {error}, expected numbers") from None
 
 
