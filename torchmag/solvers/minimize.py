@@ -87,7 +87,7 @@ def minimize(
     check_field(m0, energy.magnet, "minimize")
     tolerance = _tolerance(tolerance, m0.dtype)
     require_count("minimize: max_steps", max_steps)
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"minimize: method = {method!r}, expected one of {', '.join(METHODS)}")
     if not isinstance(t, Real | Tensor) or not math.isfinite(t):
         raise ValueError(f"minimize: t = {t!r}, expected one time in s, at which drives are held")
