@@ -70,9 +70,11 @@ def contract(spectrum: Tensor, kernel: Tensor, terms: Sequence[tuple[int, int, i
     at = -mesh.dim - 1 - extra
     source, found = packed.unbind(at), [None, None, None]
     for target, origin, row, sign in terms:
-        part = kernel[row].unsqueeze(-1) if extra else kernel[row]
-        part = part * source[origin] if sign > 0 else -part * source[origin]
-        found[target] = part if found[target] is None else found[target] + part
+        part = (kernel[row].unsqueeze(-1) if extra else kernel[row]) * source[origin]
+        if found[target] is None:
+            found[target] = part if sign > 0 else -part
+        else:
+            found[target] = found[target] + part if sign > 0 else found[target] - part
     product = torch.stack([torch.zeros_like(source[0]) if part is None else part for part in found], at)
     if not extra:
         return product

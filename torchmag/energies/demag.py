@@ -50,7 +50,7 @@ class Demag(ConvolvedEnergy):
     def _cell_field(self, M: Tensor) -> Tensor:
         """-N * M: (*batch, 3, *cells) -> same."""
         pairs = list(enumerate(self._pairs()))
-        terms = [(a, b, row, -1) for row, (a, b) in pairs] + [(b, a, row, -1) for row, (a, b) in pairs if a != b]
+        terms = [(a, b, row, 1) for row, (a, b) in pairs] + [(b, a, row, 1) for row, (a, b) in pairs if a != b]
         return convolve(M, self.mesh, lambda spectrum: contract(spectrum, self.kernel, terms, self.mesh, odd=False))
 
     def _pairs(self):
@@ -59,8 +59,9 @@ class Demag(ConvolvedEnergy):
         return [(a, b) for a, b in PAIRS if a == b or (sizes[a] > 1 and sizes[b] > 1)]
 
     def _build(self) -> Tensor:
+        """The transform of -N."""
         mesh = self.mesh
-        octant = demag_tensor((*mesh.cells, 1, 1)[:3], mesh.dx, mesh.pbc)
+        octant = -demag_tensor((*mesh.cells, 1, 1)[:3], mesh.dx, mesh.pbc)
         rows = []
         for a, b in self._pairs():
             odd = [a != b and axis in (a, b) for axis in range(3)]
