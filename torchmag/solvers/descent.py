@@ -62,7 +62,7 @@ def descend(landscape: Landscape, make: Callable[[Landscape, Tensor], Method], m
         s = landscape.tangent(tried, step)
         rise = landscape.rise(m, h, tried, h_tried)
         allowed = torch.stack(energies[-method.window :]).amax(0) - energies[-1]
-        # Where the energy is lost in rounding the slopes decide (Hager and Zhang, SIAM J. Optim. 16, 170 (2005), Sec. 2).
+        # Where the energy is lost in rounding the slopes decide (Hager and Zhang, SIAM J. Optim. 16, 170 (2005)).
         flat = (rise <= _rounding(landscape, h)) & (landscape.inner(g_tried, s) <= (2 * DECREASE - 1) * slope)
         took = active & ((rise <= allowed + DECREASE * slope) | flat) & torch.isfinite(landscape.longest(g_tried))
         stuck = stuck | (active & (landscape.longest(step) < 4 * torch.finfo(m.dtype).eps))

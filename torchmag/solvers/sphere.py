@@ -46,7 +46,7 @@ class Landscape:
     def turn(self, m: Tensor, v: Tensor) -> Tensor:
         """m turned along its tangent v by the Cayley transform, by 2 atan(|v| / 2).
 
-        Exl et al., J. Appl. Phys. 115, 17D118 (2014), Eq. 6, where v = -tau m x (m x grad E), solved for the new m.
+        Exl et al., J. Appl. Phys. 115, 17D118 (2014), where v = -tau m x (m x grad E), solved for the new m.
         """
         quarter = 0.25 * (v * v).sum(self.axes[0], keepdim=True)
         turned = normalize(((1 - quarter) * m + v) / (1 + quarter), self.axes[0])
