@@ -7,8 +7,8 @@ The kernels of the demagnetising and the Oersted field are derivatives of one fu
 u being the difference of two points, one in each cell, whose density is a product of hat functions.  With
 1/r = 2 / sqrt(pi) int_0^inf exp(-s^2 r^2) ds the integrand is a product of functions of x, y and z, and the trapezoidal
 rule in ln s converges exponentially at every distance (W. Hackbusch, B. N. Khoromskij, Computing 76, 177 (2006); for the
-stray field L. Exl et al., J. Comput. Phys. 231, 2840 (2012)).  No term cancels another: the result has full relative
-accuracy near and far, for cells of any shape, where Newell's formula (J. Geophys. Res. 98, 9551 (1993)) loses digits.
+stray field L. Exl et al., J. Comput. Phys. 231, 2840 (2012)).  Large terms do not cancel: the error is 1e-13 of the tensor's
+norm near and far, for cells of any shape, where Newell's formula (J. Geophys. Res. 98, 9551 (1993)) loses digits.
 
 Images are summed in the functions of one axis.  Infinitely many are summed directly for narrow Gaussians and by Poisson's
 formula for wide ones, as Ewald does (Ann. Phys. 369, 253 (1921)).  The integral over s fixes the order of summation: along
