@@ -22,7 +22,7 @@ from torchmag.llg import LLG
 from torchmag.magnet import Magnet
 from torchmag.mesh import Mesh
 from torchmag.observables import average
-from torchmag.solvers import relax, solve
+from torchmag.solvers import minimize, solve
 from torchmag.states import uniform
 
 SIZE = (500e-9, 125e-9, 3e-9)
@@ -58,18 +58,14 @@ def film(options: Options) -> Magnet:
 
 def s_state(energy, options: Options) -> Tensor:
     """The relaxed remanent state."""
-    llg = LLG(energy, alpha=0.02, gamma=GAMMA)
-    if options.compile:
-        llg.compile()
-    magnet = energy.magnet
-    start = uniform(magnet.mesh, (1, 0.25, 0.1), dtype=options.dtype, device=options.device)
+    start = uniform(energy.mesh, (1, 0.25, 0.1), dtype=options.dtype, device=options.device)
     with _bar(options, desc="relax", bar_format="{desc}: {n_fmt} steps, {elapsed}{postfix}") as bar:
 
         def show(step, residual, m):
             bar.set_postfix_str(f"max |m x H| / Ms = {residual:.1e}", refresh=False)
             bar.update(step - bar.n)
 
-        return relax(llg, start, tolerance=1e-5, callback=show)
+        return minimize(energy, start, tolerance=1e-5, callback=show)
 
 
 def switch(energy, m: Tensor, field: int, options: Options) -> tuple[Tensor, Tensor, float, Tensor]:
