@@ -1,6 +1,9 @@
 import pytest
 import torch
 
+# The meshes of the tests are small: a second thread costs more than it gives.
+torch.set_num_threads(1)
+
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
