@@ -50,7 +50,7 @@ def foreign_steps(
         scaled = torch.tensor([(t - start) / unit for t in times], dtype=torch.float64)
         states = solver.integrate(scaled).to(m)
         for t0, t1, m0, m1 in zip(times, times[1:], states, states[1:]):
-            require_finite(system, t1, t1 - t0, m1, m1)
+            require_finite(system, t1, t1 - t0, m1, m1, m0)
             yield Step(t0, t1 - t0, m0, system.project(m1), None, None, None)
         return
     for t0, t1 in zip(times, times[1:]):
@@ -60,7 +60,7 @@ def foreign_steps(
             scaled = [torch.tensor((t - start) / unit, dtype=torch.float64, device=m.device) for t in (begin, end)]
             change, _ = solver._step_func(rate, scaled[0], scaled[1] - scaled[0], scaled[1], m)
             before, m = m, system.project(m + change)
-            require_finite(system, end, end - begin, m, change)
+            require_finite(system, end, end - begin, m, change, before)
             yield Step(begin, end - begin, before, m, None, None, None)
 
 

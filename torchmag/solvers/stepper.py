@@ -132,12 +132,15 @@ def adaptive_steps(
     )  # fmt: skip
 
 
-def require_finite(system: System, t: float, dt: float, m: Tensor, k: Tensor) -> None:
-    """Raise a NonFiniteError that names the term at fault unless m and its rate are finite."""
+def require_finite(system: System, t: float, dt: float, m: Tensor, k: Tensor, before: Tensor | None = None) -> None:
+    """Raise a NonFiniteError that names the term at fault unless m and its rate are finite.
+
+    `before` is the state that the step started from: of an m that is not finite, every term is not finite.
+    """
     if bool(torch.isfinite(m).all()) and bool(torch.isfinite(k).all()):
         return
     with torch.no_grad():
-        term = system.diagnose(t, m)
+        term = system.diagnose(t, m if before is None else before)
     raise NonFiniteError(f"not finite: {term or 'the magnetisation'} at t = {t:.6g} s (dt = {dt:.3g} s)", t, dt, term)
 
 
@@ -162,6 +165,6 @@ def fixed_steps(system: System, tableau: Tableau, t0: float, t1: float, m: Tenso
     for number in range(count):
         start, end = (t0 + (t1 - t0) * n / count for n in (number, number + 1))
         step, _ = advance(system, tableau, start, end - start, m, k)
-        require_finite(system, end, end - start, step.m1, step.k1)
+        require_finite(system, end, end - start, step.m1, step.k1, m)
         m, k = step.m1, step.k1
         yield step
