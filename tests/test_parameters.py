@@ -597,3 +597,32 @@ def test_compiled_llg_with_every_kind_of_drive(backend):
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-13 * expected.abs().max().item())
     for a, b in zip(torch.autograd.grad(found.square().sum(), list(llg.parameters())), slopes):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=0)
+
+
+@pytest.mark.xfail(strict=True, reason="a fraction left at its default has no name to override")
+def test_a_default_fraction_can_be_overridden():
+    energy = tm.Exchange(film(), A0)
+    half = energy.energy(m0(), 0.0, energy.prepare({"magnet.fraction": torch.full(CELLS, 0.5)}))
+    torch.testing.assert_close(half, 0.5 * energy.energy(m0()))
+
+
+@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="raised by broadcasting, without the parameters' names")
+def test_batches_that_do_not_broadcast_are_named():
+    energy = tm.Exchange(film(torch.full((2, *CELLS), 8e5)), torch.full((4, 1, 1), A0))
+    with pytest.raises(ValueError, match="A"):
+        energy.energy(m0())
+
+
+@pytest.mark.xfail(strict=True, reason="nn.Module's assignment takes any Module; the new term is evaluated on the Sum's body")
+def test_a_term_on_another_body_cannot_replace_one():
+    energy = tm.Sum(tm.Exchange(film(), A0))
+    with pytest.raises(ValueError, match="another Magnet"):
+        energy.exchange = tm.Exchange(film(1e5), A0)
+
+
+@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="it converts the shared body and leaves the other terms as they were")
+def test_conversion_of_one_term_of_several():
+    magnet = film()
+    energy = tm.Exchange(magnet, A0) + tm.UniaxialAnisotropy(magnet, 1.0, (0, 0, 1), 1.0)
+    energy.exchange.float()
+    assert energy.field(m0().float()).dtype == torch.float32
