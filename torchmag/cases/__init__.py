@@ -3,10 +3,10 @@
 Each module is a group of cases; `torchmag validate` runs them.
 """
 
-from torchmag.cases import dmi, exchange, interfaces, walls
+from torchmag.cases import depinning, dmi, exchange, interfaces, interlayer, motion, textures, walls, waves
 from torchmag.cases.table import Case
 
-MODULES = (exchange, interfaces, walls, dmi)
+MODULES = (exchange, interfaces, walls, dmi, textures, interlayer, depinning, waves, motion)
 
 
 def groups() -> dict[str, tuple[Case, ...]]:

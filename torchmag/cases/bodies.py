@@ -1,6 +1,8 @@
 """What the cases are made of, in float64 whatever torch's default: bodies, positions, directions."""
 
 import math
+import os
+import shutil
 from collections.abc import Sequence
 
 import torch
@@ -53,3 +55,10 @@ def fields(values: Sequence[float], direction: Sequence[float], dim: int = 1) ->
     """Uniform fields along one direction, one strength per sample: (B, 3[, 1, 1, 1])."""
     strengths = torch.tensor(values, dtype=torch.float64)
     return (strengths[:, None] * torch.tensor(direction, dtype=torch.float64)).reshape(-1, 3, *(1,) * dim)
+
+
+def compiled(llg: tm.LLG) -> tm.LLG:
+    """The same equation, compiled where there is a C++ compiler: small meshes integrate several times as fast."""
+    if any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "c++", "clang++")):
+        llg.compile()
+    return llg
