@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from torchmag import cases
-from torchmag.cases import walls
+from torchmag.cases import depinning, walls
 from torchmag.cases.table import Case, Row
 from torchmag.cli import main
 
@@ -68,6 +68,10 @@ def test_files_need_a_folder_and_a_case(tmp_path, capsys):
     assert "name cases" in capsys.readouterr().err
 
 
+def right():
+    return [Row("y", 1.0, 1.0, 0.5), Row("shown", 1.0, 2.0, None)]
+
+
 def failing():
     raise RuntimeError("no equilibrium")
 
@@ -79,4 +83,13 @@ def test_a_number_out_of_tolerance_is_exit_code_1(rows, monkeypatch, capsys, tmp
     assert main(["validate", "walls", "--markdown", str(page)]) == 1
     printed = capsys.readouterr().out
     assert "OUT OF TOLERANCE: X-1" in printed and "X-2" in printed
-    assert "X-2" in page.read_text()
+    text = page.read_text()
+    assert "**OUT**" in text or "**Did not finish.**" in text
+    assert "| y | 1 | 1 | 0.5 | < 1 % | ok |" in text and "| shown | 1 | 2 | | | |" in text
+
+
+def test_analytic_depinning_fields():
+    # Heistracher et al., in T; without a jump, or one of Js alone, there is no pinning.
+    expected = {"akm": 1.568, "ak": 1.089, "am": 1.206, "a": 0.838, "km": 1.005, "k": 0.565, "m": 0.0, "": 0.0}
+    for jumps, field in expected.items():
+        assert depinning.analytic(jumps) == pytest.approx(field, abs=5e-4)

@@ -38,6 +38,7 @@ def run(cases: Sequence[Case]) -> tuple[Results, list[str]]:
         except RuntimeError as error:
             print(f"did not finish: {error}\n")
             failed.append(case.id)
+            results.append((case, []))
             continue
         print(f"{text(rows)}\n({time.perf_counter() - started:.1f} s)\n", flush=True)
         failed += [f"{case.id} {row.name}" for row in rows if not row.passed]
@@ -67,6 +68,9 @@ def write_markdown(path: Path, results: Results) -> None:
     ]
     for case, rows in results:
         lines += ["", f"## {case.id}: {case.title}", "", f"Reference: {case.source}.", ""]
+        if not rows:
+            lines.append("**Did not finish.**")
+            continue
         lines += ["| quantity | got | reference | tolerance | deviation | |", "|---|---:|---:|---:|---:|---|"]
         lines += [_line(row) for row in rows]
     path.write_text("\n".join(lines) + "\n")
@@ -92,4 +96,4 @@ def _version(package):
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
+        return "from its source tree"
