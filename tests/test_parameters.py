@@ -599,7 +599,6 @@ def test_compiled_llg_with_every_kind_of_drive(backend):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=0)
 
 
-@pytest.mark.xfail(strict=True, reason="a fraction left at its default has no name to override")
 def test_a_default_fraction_can_be_overridden():
     energy = tm.Exchange(film(), A0)
     half = energy.energy(m0(), 0.0, energy.prepare({"magnet.fraction": torch.full(CELLS, 0.5)}))
@@ -613,7 +612,6 @@ def test_batches_that_do_not_broadcast_are_named():
         energy.energy(m0())
 
 
-@pytest.mark.xfail(strict=True, reason="nn.Module's assignment takes any Module; the new term is evaluated on the Sum's body")
 def test_a_term_on_another_body_cannot_replace_one():
     energy = tm.Sum(tm.Exchange(film(), A0))
     with pytest.raises(ValueError, match="another Magnet"):

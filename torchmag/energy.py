@@ -68,6 +68,10 @@ class Energy(Term):
             return NotImplemented
         return Sum(self, other)
 
+    def __radd__(self, other):
+        # sum(terms) starts from 0.
+        return self if _is_zero(other) else NotImplemented
+
 
 class LocalEnergy(Energy):
     """A term from a density per volume, stated once as a static method of SymPy symbols.
@@ -202,6 +206,14 @@ class Sum(Energy):
             if isinstance(term, Sum):
                 raise TypeError(f"Sum: {name} is a Sum; add it with + or give its terms one by one")
             self._add(name, term)
+
+    def __setattr__(self, name, value):
+        if name in self.__dict__.get("terms", ()):
+            if not isinstance(value, Energy) or isinstance(value, Sum):
+                raise TypeError(f"Sum: {name} = {type(value).__name__}, expected an energy term; build a new Sum to remove one")
+            if value.magnet is not self.magnet:
+                raise ValueError(f"Sum: {name} belongs to another Magnet object; build all terms on one Magnet")
+        super().__setattr__(name, value)
 
     def named_terms(self):
         """(name, term) of every child."""

@@ -54,11 +54,14 @@ class Magnet(Parametric):
     def __setattr__(self, name, value):
         if name != "fraction":
             super().__setattr__(name, value)
-        elif value is None:
+        else:
+            role = Role(Scalar, self.mesh.cells, lower=0.0, upper=1.0)
+            if value is not None:
+                self._register(name, value, role)
+                return
             self._forget(name)
             self.__dict__[name] = None
-        else:
-            self._register(name, value, Role(Scalar, self.mesh.cells, lower=0.0, upper=1.0))
+            self._roles[name] = role  # known by name, so that `prepare` can override the default
 
     @property
     def reference(self) -> Tensor:

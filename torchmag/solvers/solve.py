@@ -56,7 +56,7 @@ def solve(
         max_steps: raises a MaxStepsError beyond this many steps, rejected ones included; with `step`, beyond this many between
             two requested times.
         gradient: "exact": of the discrete solution, by backpropagation through the accepted steps.
-        memory: bytes that a gradient may hold.
+        memory: None; a gradient keeps every accepted step.
         params: values to use instead of the llg's, by full name (see `LLG.prepare`).
         callback: called after each accepted step with (t, dt, m).
 
@@ -127,6 +127,8 @@ def require_times(t) -> list[float]:
     except (TypeError, ValueError):
         kind = f"a {t.dtype} tensor" if isinstance(t, Tensor) else f"a {type(t).__name__}"
         raise TypeError(f"solve: t is {kind}, expected times in s") from None
+    if t.requires_grad:
+        raise ValueError("solve: t requires a gradient, which times do not carry; pass t.detach()")
     if t.ndim != 1 or len(t) < 2:
         raise ValueError(f"solve: t has shape {tuple(t.shape)}, expected at least two times in s, the first belongs to m0")
     if not bool(torch.isfinite(t).all()):
@@ -160,5 +162,5 @@ def _require_options(method, rtol, atol, step, max_steps, gradient, memory):
     require_count("solve: max_steps", max_steps)
     if gradient != "exact":
         raise ValueError(f"solve: gradient = {gradient!r}, expected 'exact'")
-    if memory is not None and memory <= 0:
-        raise ValueError(f"solve: memory = {memory}, expected a positive number of bytes")
+    if memory is not None:
+        raise ValueError(f"solve: memory = {memory}, expected None: a gradient keeps every accepted step")
