@@ -78,7 +78,7 @@ def failing():
 
 @pytest.mark.parametrize("rows", [lambda: [Row("x", 1.0, 2.0, 0.5)], lambda: [Row("x", float("nan"), 2.0, 0.5)], failing])
 def test_a_number_out_of_tolerance_is_exit_code_1(rows, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(walls, "CASES", (Case("X-1", "wrong", "nowhere", rows), Case("X-2", "right", "here", list)))
+    monkeypatch.setattr(walls, "CASES", (Case("X-1", "wrong", "nowhere", rows), Case("X-2", "right", "here", right)))
     page = tmp_path / "page.md"
     assert main(["validate", "walls", "--markdown", str(page)]) == 1
     printed = capsys.readouterr().out
