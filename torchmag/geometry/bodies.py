@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from torchmag.geometry.shape import ORIGIN, Z_AXIS, Shape
-from torchmag.geometry.sizes import norm
+from torchmag.geometry.sizes import SMALLEST, norm
 
 
 class Sphere(Shape):
@@ -232,4 +232,5 @@ def meet(*levels: Tensor) -> Tensor:
     nearest = levels[0]
     for level in levels[1:]:
         nearest = torch.maximum(nearest, level)
-    return norm(*(level.clamp_min(0) for level in levels)) + nearest.clamp_max(0)
+    # On the surface and inside the greatest level itself, whose slope does not vanish there.
+    return torch.where(nearest > SMALLEST, norm(*(level.clamp_min(0) for level in levels)), nearest)

@@ -43,7 +43,7 @@ def to_mesh(values: Tensor, mesh: Mesh) -> Tensor:
 
 def sample_counts(samples) -> tuple[int, int, int]:
     """`samples` as three positive integers."""
-    counts = (samples,) * 3 if isinstance(samples, Integral) else tuple(samples)
+    counts = tuple(samples) if isinstance(samples, Sequence) else (samples,) * 3
     if len(counts) != 3 or any(isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in counts):
         raise ValueError(f"fraction: samples = {samples!r}, expected a positive integer or three, one for each axis")
     return counts
@@ -80,11 +80,12 @@ def plane_cut(d: Tensor, widths: Sequence[Tensor], floor: float) -> Tensor:
     """
     widths = torch.stack(torch.broadcast_tensors(*widths))
     total = widths.sum(0).clamp_min(floor)
-    m1, m2, m3 = (widths / total).sort(0).values.unbind(0)
-    m3 = m3.clamp_min(1e-9)
+    m1, m2, _ = (widths / total).sort(0).values.unbind(0)
+    m3 = 1 - m1 - m2
     ratio = 0.5 - (1 + SNAP) * d / total
     inside = ratio.clamp(0, 1)
-    b = torch.minimum(inside, 1 - inside)
+    # Not by torch.minimum, whose derivative at 1/2 is none.
+    b = torch.where(ratio < 0.5, inside, 1 - inside)
     low1, low2 = m1.clamp_min(1e-9), m2.clamp_min(1e-9)
 
     def cube(s):  # s <= m1, hence of order m1^2 however small m1 is
@@ -98,26 +99,29 @@ def plane_cut(d: Tensor, widths: Sequence[Tensor], floor: float) -> Tensor:
 
 
 def _cut_by_tangent(distance, points, h):
-    d, widths, bend = None, [], 0.0
+    d, widths, bend = distance(*points), [], 0.0
     for axis in range(3):
-        d, slope, curvature = _along(distance, points, axis)
+        slope, curvature = _along(distance, points, axis, d.shape)
         widths.append(slope.abs() * h[axis])
         bend = bend + curvature * (h[axis] ** 2 / 24)
     # The mean of the level over the cell instead of its value at the centre: tangent planes alone make a sphere too large by
     # (h/R)^2 / 4 of its volume. Where a cell does not resolve the curvature, it is no guide, hence the limit.
-    limit = 0.1 * sum(width.detach() for width in widths)
+    limit = 0.1 * (widths[0] + widths[1] + widths[2])
     return plane_cut(d + torch.clamp(bend, -limit, limit), widths, 1e-6 * min(h))
 
 
-def _along(distance, points, axis):
-    """The level and its first and second derivatives along one axis, by forward differentiation."""
-    one = torch.ones_like(points[axis])
-
-    def line(p):
-        return distance(*points[:axis], p, *points[axis + 1 :])
+def _along(distance, points, axis, shape):
+    """First and second derivative of the level along one axis."""
+    # A coordinate for each value, so that the pullback below does not add values up. Forward within forward differentiation
+    # would do without, but torch.compile (2.13) fails on it.
+    p = points[axis].expand(torch.broadcast_shapes(points[axis].shape, shape)).contiguous()
 
     def slope(p):
-        return torch.func.jvp(line, (p,), (one,))
+        def line(q):
+            return distance(*points[:axis], q, *points[axis + 1 :])
 
-    (d, first), (_, second) = torch.func.jvp(slope, (points[axis],), (one,))
-    return d, first, second
+        # + 0 p: under torch.compile a slope that is constant would have no pullback.
+        return torch.func.jvp(line, (p,), (torch.ones_like(p),))[1] + 0 * p
+
+    first, pull = torch.func.vjp(slope, p)
+    return first, pull(torch.ones_like(first))[0]

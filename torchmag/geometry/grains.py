@@ -55,7 +55,7 @@ def voronoi(
     if count > 8 * math.prod(cells):
         raise ValueError(f"voronoi: size = {size:g} m asks for {count} grains on {math.prod(cells)} cells; grains span cells")
     points = torch.rand((count, dim), dtype=torch.float64, generator=_generator(seed), device="cpu") * extent
-    ids = _number_in_order(_nearest(points, cells, mesh.dx[:dim], wraps[:dim]))
+    ids = _number_in_order(nearest_point(points, cells, mesh.dx[:dim], wraps[:dim]))
     if columnar:
         ids = ids.unsqueeze(-1).expand(mesh.cells).clone()
     return ids.to(device=device)
@@ -137,8 +137,8 @@ def scale_boundaries(value, boundary: Tensor, factor) -> Tensor:
     return value * (1 - (1 - factor) * boundary)
 
 
-def _nearest(points, cells, dx, wraps):
-    """Number of the nearest point for each cell; exact.
+def nearest_point(points: Tensor, cells: Sequence[int], dx: Sequence[float], wraps: Sequence[bool]) -> Tensor:
+    """Which point (count, dim), m, is nearest to the centre of each cell of a grid at the origin; exact: int64 (*cells).
 
     Blocks of cells are halved together with the points that can be nearest in them, until few enough distances are left: a
     point is out if even its least distance to the block exceeds another point's largest.

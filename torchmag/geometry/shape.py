@@ -42,7 +42,7 @@ class Shape(Sized):
         planes = x.reshape(3, -1, 1, 1)
         d = self.distance(*planes.unbind(0))
         batch = d.shape[:-3]
-        return d.expand(*batch, *planes.shape[1:]).reshape(*batch, *x.shape[1:])
+        return d.expand(*batch, *planes.shape[1:]).reshape((*batch, *x.shape[1:]))
 
     def mask(self, mesh: Mesh, *, device=None) -> Tensor:
         """Which cells have their centre inside: bool (*batch, *cells).  Computed in float64."""

@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+# m; shorter lengths are rounding, and the curvature they would stand for is none.
+SMALLEST = 1e-18
+
 
 class Sized(nn.Module):
     """A Module that registers scalar sizes (*batch) and vectors (*batch, 3).
@@ -71,7 +74,7 @@ class Sized(nn.Module):
     def direction(self, name: str, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The components of a vector, normalised."""
         v = self.vector(name, like)
-        length = norm(*v)
+        length = _squares(v).sqrt()
         return tuple(part / length for part in v)
 
     def extra_repr(self) -> str:
@@ -105,12 +108,17 @@ class Components(nn.Module):
 
 
 def norm(*parts: Tensor) -> Tensor:
-    """Length of a vector given by components; its derivatives at zero are finite."""
-    squares = parts[0] * parts[0]
-    for part in parts[1:]:
-        squares = squares + part * part
-    zero = (squares == 0).to(squares.dtype)
+    """Length, m, of a vector given by components; zero with zero derivatives where it is below SMALLEST."""
+    squares = _squares(parts)
+    zero = (squares < SMALLEST**2).to(squares.dtype)
     return (squares + zero).sqrt() - zero
+
+
+def _squares(parts):
+    total = parts[0] * parts[0]
+    for part in parts[1:]:
+        total = total + part * part
+    return total
 
 
 def check_tail(title: str, value, tail: tuple[int | None, ...]) -> None:
