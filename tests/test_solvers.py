@@ -434,3 +434,13 @@ def test_times_that_need_a_gradient():
 def test_terms_add_with_the_builtin_sum():
     magnet = tm.Magnet(tm.Mesh((2,), (1e-9,) * 3), 8e5)
     assert list(sum([tm.Exchange(magnet, 1e-11), tm.Zeeman(magnet, (0, 0, 1))]).terms) == ["exchange", "zeeman"]
+
+
+def test_evolve_is_solve_as_a_layer():
+    llg = macrospin()
+    m = along_x(llg)
+    layer = tm.Evolve(llg, 2e-12, rtol=1e-7)
+    assert torch.equal(layer(m), tm.solve(llg, m, [0, 2e-12], rtol=1e-7)[-1])
+    assert [name for name in layer.state_dict() if name.endswith("alpha")] == ["llg.alpha"]
+    with pytest.raises(TypeError, match="Evolve: llg"):
+        tm.Evolve(torch.nn.Linear(1, 1), 1e-12)

@@ -1,5 +1,7 @@
 """torchmag: micromagnetics as PyTorch modules."""
 
+import importlib
+
 from torchmag import forms, geometry
 from torchmag.constants import gamma_0, hbar, k_B, mu_0, mu_B
 from torchmag.energies import (
@@ -24,9 +26,16 @@ from torchmag.magnet import Magnet
 from torchmag.mesh import Mesh
 from torchmag.observables import average, max_angle, max_torque, topological_charge
 from torchmag.parameters import Bounded, Derived, Positive, UnitVector, by_region
-from torchmag.solvers import Minimization, Relaxation, hysteresis, minimize, relax, solve
+from torchmag.solvers import Evolve, Minimization, Relaxation, hysteresis, minimize, relax, solve
 from torchmag.states import random, uniform, vortex
 from torchmag.surface import SurfaceEnergy
 from torchmag.thermal import ThermalField
 from torchmag.torque import Torque
 from torchmag.torques import Slonczewski, SpinOrbit, ZhangLi
+
+
+def __getattr__(name):
+    # Submodules with imports of their own (matplotlib, h5py) load when they are first named.
+    if name in ("io", "plot", "testing"):
+        return importlib.import_module(f"torchmag.{name}")
+    raise AttributeError(f"module 'torchmag' has no attribute {name!r}")

@@ -1,5 +1,6 @@
 """Time integration and equilibrium."""
 
+from torchmag.solvers.evolve import Evolve
 from torchmag.solvers.hysteresis import hysteresis
 from torchmag.solvers.minimize import Minimization, minimize
 from torchmag.solvers.odeint import register
@@ -8,4 +9,4 @@ from torchmag.solvers.solve import solve
 
 register()
 
-__all__ = ["Minimization", "Relaxation", "hysteresis", "minimize", "relax", "solve"]
+__all__ = ["Evolve", "Minimization", "Relaxation", "hysteresis", "minimize", "relax", "solve"]
