@@ -444,3 +444,11 @@ def test_evolve_is_solve_as_a_layer():
     assert [name for name in layer.state_dict() if name.endswith("alpha")] == ["llg.alpha"]
     with pytest.raises(TypeError, match="Evolve: llg"):
         tm.Evolve(torch.nn.Linear(1, 1), 1e-12)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "rk4"])
+def test_no_output_is_lost_at_late_times(method):
+    # The last step's end, t + dt, differs from the requested time by a rounding of t, which exceeds 1e-9 dt here.
+    llg = macrospin()
+    t = 1e-6 + torch.arange(8, dtype=torch.float64) * 1.7e-15
+    assert len(tm.solve(llg, along_x(llg), t, method=method, step=1e-15)) == 8

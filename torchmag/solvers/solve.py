@@ -103,7 +103,7 @@ def collect(found: list, step: Step, times, system) -> None:
     end = step.t + step.dt
     while len(found) < len(times):
         t = times[len(found)]
-        if abs(t - end) <= 1e-9 * step.dt:
+        if abs(t - end) <= 1e-9 * step.dt + 1e-15 * abs(t):  # of the step, or rounding of the time
             found.append(step.m1)
         elif t < end:
             found.append(system.project(step.interpolate(t)))
