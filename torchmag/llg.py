@@ -1,6 +1,5 @@
 """The Landau-Lifshitz-Gilbert equation as a Module."""
 
-import torch
 from torch import Tensor, nn
 
 from torchmag import layout
@@ -8,7 +7,7 @@ from torchmag.constants import gamma_0
 from torchmag.energy import Energy, Sum
 from torchmag.forms import Scalar
 from torchmag.parameters import Parametric, Role, Values, depends_on
-from torchmag.term import as_time, check_field
+from torchmag.term import as_time, check_field, node_mask
 from torchmag.thermal import ThermalField
 from torchmag.torque import Torque
 
@@ -70,7 +69,7 @@ class LLG(Parametric):
 
     def __setattr__(self, name, value):
         if name == "frozen" and value is not None:
-            value = _node_mask(value, self.mesh, self.reference)
+            value = node_mask(value, self.mesh, self.reference, "LLG")
         if name == "temperature" and value is not None:
             _require_temperature(value, self.magnet)
         super().__setattr__(name, value)
@@ -181,11 +180,3 @@ def _require_temperature(temperature, magnet):
         raise TypeError(f"LLG: temperature is a {type(temperature).__name__}, expected a torchmag.ThermalField(magnet, T, seed)")
     if temperature.magnet is not magnet:
         raise ValueError("LLG: temperature belongs to another Magnet object than the energy")
-
-
-def _node_mask(frozen, mesh, like):
-    if not isinstance(frozen, Tensor) or frozen.dtype != torch.bool:
-        raise TypeError("LLG: frozen must be a bool tensor over the nodes")
-    if tuple(frozen.shape) != mesh.nodes:
-        raise ValueError(f"LLG: frozen has shape {tuple(frozen.shape)}, nodes are {mesh.nodes}")
-    return frozen.to(like.device)

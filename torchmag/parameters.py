@@ -89,7 +89,9 @@ class Parametric(nn.Module):
     def _prepare(self, overrides, prefix, cache):
         given = {name: overrides.pop(prefix + name) for name in self._roles if prefix + name in overrides}
         given = {name: self._fit(name, self._as_value(name, value, prefix)) for name, value in given.items()}
-        names = [name for name in self._roles if name not in given and name not in self._drivers and getattr(self, name) is not None]
+        names = [
+            name for name in self._roles if name not in given and name not in self._drivers and getattr(self, name) is not None
+        ]
         return self._evaluate(names, cache) | given
 
     def _evaluate(self, names, cache, t=None, m=None):
@@ -162,7 +164,11 @@ class Parametric(nn.Module):
             super().__setattr__(name, value)
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{name}={_summary(getattr(self, name))}" for name in self._roles if name not in self._modules and getattr(self, name) is not None)
+        return ", ".join(
+            f"{name}={_summary(getattr(self, name))}"
+            for name in self._roles
+            if name not in self._modules and getattr(self, name) is not None
+        )
 
 
 class Derived(nn.Module):

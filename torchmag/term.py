@@ -87,3 +87,12 @@ def as_time(t, title: str) -> Tensor:
 def match_batch(m, x):
     """x with the batch axes of m."""
     return x.expand(torch.broadcast_shapes(m.shape, x.shape))
+
+
+def node_mask(frozen: Tensor, mesh: Mesh, like: Tensor, title: str) -> Tensor:
+    """A bool mask over the nodes, checked, on the device of `like`."""
+    if not isinstance(frozen, Tensor) or frozen.dtype != torch.bool:
+        raise TypeError(f"{title}: frozen must be a bool tensor over the nodes")
+    if tuple(frozen.shape) != mesh.nodes:
+        raise ValueError(f"{title}: frozen has shape {tuple(frozen.shape)}, nodes are {mesh.nodes}")
+    return frozen.to(like.device)

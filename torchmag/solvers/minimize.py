@@ -19,7 +19,7 @@ from torchmag.solvers.lbfgs import LBFGS
 from torchmag.solvers.precondition import exchange_preconditioner
 from torchmag.solvers.sphere import Landscape
 from torchmag.solvers.system import require_count, require_unit_vectors
-from torchmag.term import as_time, check_field
+from torchmag.term import as_time, check_field, node_mask
 
 METHODS = {"lbfgs": LBFGS, "bb": BarzilaiBorwein}
 
@@ -131,7 +131,7 @@ def _landscape(energy: Energy, values: Values, m: Tensor, t: Tensor, frozen) -> 
     mass = body["mass"].unsqueeze(dim)
     moving = mass > 0
     if frozen is not None:
-        moving = moving & ~_node_mask(frozen, mesh, m)
+        moving = moving & ~node_mask(frozen, mesh, m, "minimize")
     axes = tuple(range(dim, 0))
     share = mass * moving
     moment = share.sum(axes, keepdim=True)
@@ -146,14 +146,6 @@ def _require_finite(energy, values, m, t):
     for name, field in fields.items():
         if not bool(torch.isfinite(field).all()):
             raise NonFiniteError(f"minimize: not finite at m0: the field of {name}", float(t), term=name)
-
-
-def _node_mask(frozen, mesh, like):
-    if not isinstance(frozen, Tensor) or frozen.dtype != torch.bool:
-        raise TypeError("minimize: frozen must be a bool tensor over the nodes")
-    if tuple(frozen.shape) != mesh.nodes:
-        raise ValueError(f"minimize: frozen has shape {tuple(frozen.shape)}, nodes are {mesh.nodes}")
-    return frozen.to(like.device)
 
 
 def _tolerance(tolerance, dtype):
