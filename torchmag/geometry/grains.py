@@ -194,7 +194,7 @@ def _number_in_order(ids):
 
 
 def _flags(title, periodic, dim):
-    flags = (periodic,) * dim if isinstance(periodic, bool) else tuple(periodic)
+    flags = tuple(periodic) if isinstance(periodic, Sequence) else (periodic,) * dim
     if len(flags) != dim or not all(isinstance(flag, bool) for flag in flags):
         raise ValueError(f"{title}: periodic = {periodic!r}, expected a bool, or {dim} of them")
     return flags
