@@ -119,3 +119,33 @@ def test_magnetoelastic_field_of_a_uniform_state():
     expected = -2 / (tm.mu_0 * 8e5) * (B1 * m * diagonal + B2 * (eps @ m - diagonal * m))
     field = tm.Magnetoelastic(magnet, strain, B1, B2).field(tm.uniform(magnet.mesh, m))
     torch.testing.assert_close(field[:, 1, 2], expected, rtol=1e-12, atol=0)
+
+
+def lifshitz(*terms):
+    """A DMI tensor from D_ijk of the invariants m_j d_i m_k - m_k d_i m_j, given as (i, j, k, sign)."""
+    D = torch.zeros(3, 3, 3)
+    for i, j, k, sign in terms:
+        D[i, j, k] += sign
+        D[i, k, j] -= sign
+    return D
+
+
+class D2d(tm.LocalEnergy):
+    """w = D m.(d_x m x e_x - d_y m x e_y)."""
+
+    @staticmethod
+    def density(m, D: tm.forms.Scalar):
+        d = tm.forms.grad(m)
+        return D * (m[1] * d[2, 0] - m[2] * d[1, 0] - (m[2] * d[0, 1] - m[0] * d[2, 1]))
+
+
+def test_interface_and_d2d_are_special_tensors():
+    # Interface, n = z: m_x d_x m_z - m_z d_x m_x + m_y d_y m_z - m_z d_y m_y.  D2d: m_y d_x m_z - m_z d_x m_y - (m_z d_y m_x - m_x d_y m_z).
+    magnet = tm.Magnet(tm.Mesh((3, 2, 2), (1e-9, 2e-9, 3e-9)), 8e5)
+    m = tm.random(magnet.mesh, seed=1)
+    interface = lifshitz((0, 0, 2, 1), (1, 1, 2, 1))
+    torch.testing.assert_close(
+        tm.DMI(magnet, 3e-3 * interface).field(m), tm.InterfaceDMI(magnet, 3e-3, (0, 0, 1)).field(m), rtol=1e-11, atol=1e-6
+    )
+    d2d = lifshitz((0, 1, 2, 1), (1, 2, 0, -1))
+    torch.testing.assert_close(tm.DMI(magnet, 3e-3 * d2d).field(m), D2d(magnet, 3e-3).field(m), rtol=1e-11, atol=1e-6)
