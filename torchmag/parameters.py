@@ -46,7 +46,7 @@ class Parametric(nn.Module):
     @property
     def reference(self) -> Tensor:
         """A tensor of the dtype and device of this module's values."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} defines no reference tensor")
 
     def prepare(self, params: Mapping[str, Tensor] | None = None) -> Values:
         """Resolve every parameter that depends on neither t nor m.
