@@ -4,6 +4,7 @@ import importlib
 
 from torchmag import forms, geometry
 from torchmag.constants import gamma_0, hbar, k_B, mu_0, mu_B
+from torchmag.design import DensityField, FourierPulse, GaussianPulse, Pulse, SincPulse, SplinePulse
 from torchmag.energies import (
     DMI,
     BulkDMI,
