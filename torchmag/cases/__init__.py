@@ -3,10 +3,48 @@
 Each module is a group of cases; `torchmag validate` runs them.
 """
 
-from torchmag.cases import depinning, dmi, exchange, interfaces, interlayer, motion, textures, walls, waves
+from torchmag.cases import (
+    anisotropy,
+    consistency,
+    currents,
+    demag,
+    depinning,
+    dmi,
+    elastic,
+    exchange,
+    interfaces,
+    interlayer,
+    kernels,
+    motion,
+    nodal,
+    periodic,
+    textures,
+    walls,
+    waves,
+    zeeman,
+)
 from torchmag.cases.table import Case
 
-MODULES = (exchange, interfaces, walls, dmi, textures, interlayer, depinning, waves, motion)
+MODULES = (
+    demag,
+    kernels,
+    periodic,
+    exchange,
+    interfaces,
+    anisotropy,
+    walls,
+    dmi,
+    textures,
+    zeeman,
+    currents,
+    elastic,
+    interlayer,
+    nodal,
+    consistency,
+    depinning,
+    waves,
+    motion,
+)
 
 
 def groups() -> dict[str, tuple[Case, ...]]:

@@ -1,9 +1,11 @@
 """What the cases are made of, in float64 whatever torch's default: bodies, positions, directions."""
 
+import csv
 import math
 import os
 import shutil
 from collections.abc import Sequence
+from importlib import resources
 
 import torch
 from torch import Tensor
@@ -37,6 +39,17 @@ def at_cells(magnet: tm.Magnet) -> Tensor:
 def uniform(magnet: tm.Magnet, direction) -> Tensor:
     """Uniform magnetisation; a tensor (*batch, 3) of directions gives a batch."""
     return tm.uniform(magnet.mesh, direction, dtype=torch.float64)
+
+
+def reals(values) -> Tensor:
+    """Numbers as a tensor in float64."""
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def published(file: str) -> Tensor:
+    """The numbers of a file of torchmag/data, without its header: (rows, columns)."""
+    with (resources.files("torchmag") / "data" / file).open() as lines:
+        return reals([[float(x) for x in row] for row in list(csv.reader(lines))[1:]])
 
 
 def angles(theta: Tensor, *, axis: str, to: str) -> Tensor:

@@ -16,11 +16,13 @@ Results = list[tuple[Case, list[Row]]]
 
 
 def listing(groups: dict[str, tuple[Case, ...]]) -> str:
-    """Every case, group by group, one a line."""
+    """Every case, group by group, one a line: id, fast or slow, about how many seconds, title, source."""
     lines = []
     for name, cases in groups.items():
         lines.append(name)
-        lines += [f"  {case.id:<9} {'slow' if case.slow else 'fast'}  {case.title}  [{case.source}]" for case in cases]
+        for case in cases:
+            speed = "slow" if case.slow else "fast"
+            lines.append(f"  {case.id:<8} {speed} {case.seconds:>5g} s  {case.title}  [{case.source}]")
     return "\n".join(lines)
 
 

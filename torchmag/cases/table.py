@@ -1,7 +1,7 @@
 """Numbers beside their reference."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,16 @@ class Row:
         return self.tolerance is None or abs(self.deviation) <= self.tolerance
 
 
+def relative(name: str, got: float, expected: float, part: float, unit: str = "1") -> Row:
+    """A number whose tolerance is a part of its reference."""
+    return Row(name, float(got), expected, part * abs(expected), unit)
+
+
+def components(name: str, got: Iterable[float], expected: Iterable[float], tolerance: float | None, unit: str = "1") -> list[Row]:
+    """A vector, one row for each component, whose letter stands for the {} in the name."""
+    return [Row(name.format(axis), float(g), float(e), tolerance, unit) for axis, g, e in zip("xyz", got, expected)]
+
+
 @dataclass(frozen=True)
 class Case:
     """A problem with a known answer.
@@ -43,14 +53,19 @@ class Case:
         title: what is computed.
         source: where the reference numbers are from.
         rows: runs the case and returns its numbers.
-        slow: whether it takes more than a few seconds on one core.
+        seconds: about how long that takes on one core.
     """
 
     id: str
     title: str
     source: str
     rows: Callable[[], list[Row]]
-    slow: bool = False
+    seconds: float = 1.0
+
+    @property
+    def slow(self) -> bool:
+        """Whether it takes more than a few seconds."""
+        return self.seconds > 5
 
 
 def text(rows: Sequence[Row]) -> str:
