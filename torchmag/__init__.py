@@ -4,7 +4,19 @@ import importlib
 
 from torchmag import forms, geometry
 from torchmag.constants import gamma_0, hbar, k_B, mu_0, mu_B
-from torchmag.design import DensityField, FourierPulse, GaussianPulse, Pulse, SincPulse, SplinePulse
+from torchmag.design import (
+    AntennaField,
+    DensityField,
+    FourierPulse,
+    GaussianPulse,
+    LevelSet,
+    Pulse,
+    RegionAverage,
+    SincPulse,
+    Spectrum,
+    SpinWaveIntensity,
+    SplinePulse,
+)
 from torchmag.energies import (
     DMI,
     BulkDMI,

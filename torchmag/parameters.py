@@ -189,23 +189,26 @@ class Derived(nn.Module):
         self.function = function
         self._inputs: dict[str, tuple[str, ...]] = {}
         for position, source in enumerate(inputs):
-            name = f"input{position}"
-            if isinstance(source, nn.Parameter):
-                self.register_parameter(name, source)
-            elif isinstance(source, nn.Module):
-                self.add_module(name, source)
-            elif callable(source):
-                self.__dict__[name] = source
-            elif isinstance(source, Tensor):
-                self.register_buffer(name, source)
-            else:
-                self.register_buffer(name, as_data(f"Derived: input {position}", source, torch.empty((), dtype=torch.float64)))
-            self._inputs[name] = depends_on(source)
+            self._take(f"input{position}", source, f"Derived: input {position}")
 
     @property
     def depends_on(self) -> tuple[str, ...]:
         """Which of t and m the value depends on, through any input."""
         return tuple(d for d in DRIVERS if any(d in drivers for drivers in self._inputs.values()))
+
+    def _take(self, name, source, title):
+        """Register the next input under a name."""
+        if isinstance(source, nn.Parameter):
+            self.register_parameter(name, source)
+        elif isinstance(source, nn.Module):
+            self.add_module(name, source)
+        elif callable(source):
+            self.__dict__[name] = source
+        elif isinstance(source, Tensor):
+            self.register_buffer(name, source)
+        else:
+            self.register_buffer(name, as_data(title, source, torch.empty((), dtype=torch.float64)))
+        self._inputs[name] = depends_on(source)
 
     def inputs(self, cache: dict, t: Tensor | None = None, m: Tensor | None = None) -> list:
         """The values of the inputs, in order."""

@@ -40,7 +40,7 @@ class Pulse(Sized):
     def forward(self, t) -> Tensor:
         profile = self.profile() if isinstance(self.profile, nn.Module) else self.profile
         amplitude = self.amplitude(as_time(t)).to(dtype=profile.dtype, device=profile.device)
-        return amplitude.reshape(*amplitude.shape, *(1,) * profile.ndim) * profile
+        return amplitude.reshape((*amplitude.shape, *(1,) * profile.ndim)) * profile
 
     def exact(self, name: str) -> Tensor:
         """A size in float64: (*batch, ...)."""
