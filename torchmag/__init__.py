@@ -28,6 +28,7 @@ from torchmag.energies import (
     InterlayerExchange,
     Magnetoelastic,
     Oersted,
+    SurfaceAnisotropy,
     UniaxialAnisotropy,
     Zeeman,
 )

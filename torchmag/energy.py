@@ -215,6 +215,11 @@ class Sum(Energy):
                 raise ValueError(f"Sum: {name} belongs to another Magnet object; build all terms on one Magnet")
         super().__setattr__(name, value)
 
+    def _refuse(self, name):
+        raise TypeError(
+            f"Sum has no term {name!r} to replace; its terms are {', '.join(self.terms)}: add one with + or as Sum({name}=...)"
+        )
+
     def named_terms(self):
         """(name, term) of every child."""
         return tuple((name, getattr(self, name)) for name in self.terms)

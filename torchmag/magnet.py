@@ -10,9 +10,10 @@ from torchmag.forms import Scalar
 from torchmag.layout import expand_to_cells, to_nodes
 from torchmag.mesh import Mesh
 from torchmag.parameters import Parametric, Role, Values
+from torchmag.sealed import Sealed
 
 
-class Magnet(Parametric):
+class Magnet(Sealed, Parametric):
     """A ferromagnetic body on a mesh.
 
     Args:

@@ -1,6 +1,7 @@
 """Numbers read off a magnetisation."""
 
 import math
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -66,8 +67,8 @@ def topological_charge(m: Tensor, magnet: Magnet, *, axis: int = 2, plane: int |
     lateral = [a for a in range(mesh.dim) if a != axis]
     if mesh.dim == 3:
         plane = mesh.nodes[axis] // 2 if plane is None else plane
-        if not 0 <= plane < mesh.nodes[axis]:
-            raise ValueError(f"topological_charge: plane = {plane}, expected a node index from 0 to {mesh.nodes[axis] - 1}")
+        if isinstance(plane, bool) or not isinstance(plane, Integral) or not 0 <= plane < mesh.nodes[axis]:
+            raise ValueError(f"topological_charge: plane = {plane!r}, expected a node index from 0 to {mesh.nodes[axis] - 1}")
         m = m.select(axis - 3, plane)
         inside = inside.select(axis - 3, min(plane, mesh.cells[axis] - 1))
     corners = [m]
@@ -81,6 +82,8 @@ def topological_charge(m: Tensor, magnet: Magnet, *, axis: int = 2, plane: int |
 
 def max_torque(energy: Energy, m: Tensor, t=0.0) -> Tensor:
     """The largest |m x H| over the nodes, A/m: (*batch, 3, *nodes) -> (*batch)."""
+    if not isinstance(energy, Energy):
+        raise TypeError(f"max_torque: energy is a {type(energy).__name__}, expected an energy term or a Sum, such as llg.energy")
     torque = layout.cross(m, energy.field(m, t), energy.mesh)
     length = layout.dot(torque, torque, energy.mesh)
     return length.flatten(-energy.mesh.dim).amax(-1).sqrt()

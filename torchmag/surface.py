@@ -1,6 +1,9 @@
 """Energy terms on planes of the grid."""
 
 from collections.abc import Sequence
+from inspect import Parameter, signature
+from numbers import Integral
+from operator import index
 
 import torch
 from torch import Tensor
@@ -30,23 +33,44 @@ class SurfaceEnergy(LocalEnergy):
 
     def __init__(self, magnet: Magnet, *args, axis: int, planes: int | Sequence[int], **kwargs):
         super(LocalEnergy, self).__init__(magnet)
-        title = type(self).__name__
-        mesh = self.mesh
-        if isinstance(axis, bool) or axis not in range(mesh.dim):
-            raise ValueError(f"{title}: axis = {axis!r}, expected one of the mesh's axes {tuple(range(mesh.dim))}")
-        planes = (planes,) if isinstance(planes, int) else tuple(planes)
-        for plane in planes:
-            if isinstance(plane, bool) or not isinstance(plane, int) or not 0 <= plane < mesh.nodes[axis]:
-                raise ValueError(
-                    f"{title}: planes = {planes}, expected node indices from 0 to {mesh.nodes[axis] - 1} along axis {axis}"
-                )
+        self.axis = self._as_axis(axis)
+        self.planes = self._as_planes(planes)
+        lateral = tuple(a for a in range(self.mesh.dim) if a != self.axis)
+        self._compile(args, kwargs, lateral, fields=len(self.planes), normal=self.axis)
+        if "Ms" in self.kernel.form.parameters:
+            raise FormError(f"{type(self).__name__}: Ms is a property of the volume; a density on a plane cannot use it")
+
+    def __setattr__(self, name, value):
+        if name in ("axis", "planes") and name in self.__dict__:
+            raise TypeError(f"{type(self).__name__}: {name} is compiled in; make a new term for other planes")
+        super().__setattr__(name, value)
+
+    def _as_axis(self, axis):
+        if isinstance(axis, bool) or not isinstance(axis, Integral) or axis not in range(self.mesh.dim):
+            raise ValueError(
+                f"{type(self).__name__}: axis = {axis!r}, expected one of the mesh's axes {tuple(range(self.mesh.dim))}; along "
+                f"an axis that the mesh does not have, divide the density by the thickness dx[axis] and use a LocalEnergy"
+            )
+        return int(axis)
+
+    def _as_planes(self, planes):
+        title, last = type(self).__name__, self.mesh.nodes[self.axis] - 1
+        given = (planes,) if isinstance(planes, Integral) else planes
+        try:
+            planes = tuple(index(plane) for plane in given)
+        except TypeError:
+            raise TypeError(f"{title}: planes = {given!r}, expected integers: node indices along axis {self.axis}") from None
+        # The magnetisations of a density are its arguments without a kind.
+        function, weak = self._form()
+        unannotated = [a for a in signature(function).parameters.values() if a.annotation is Parameter.empty]
+        count = len(unannotated) // (1 + weak)
+        if count and len(planes) != count:
+            raise ValueError(f"{title}: planes = {planes}, expected {count} node indices along axis {self.axis}")
+        if any(isinstance(p, bool) for p in given) or not all(0 <= plane <= last for plane in planes):
+            raise ValueError(f"{title}: planes = {planes}, expected node indices from 0 to {last} along axis {self.axis}")
         if len(set(planes)) != len(planes):
             raise ValueError(f"{title}: planes = {planes} holds one plane twice")
-        self.axis, self.planes = int(axis), planes
-        lateral = tuple(a for a in range(mesh.dim) if a != axis)
-        self._compile(args, kwargs, lateral, fields=len(planes), normal=self.axis)
-        if "Ms" in self.kernel.form.parameters:
-            raise FormError(f"{title}: Ms is a property of the volume; a density on a plane cannot use it")
+        return planes
 
     def _density_map(self, m, values):
         per_area = self.kernel.density(self._on_planes(m), self._arguments(values)).unsqueeze(self.axis - self.mesh.dim)

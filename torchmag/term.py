@@ -7,9 +7,10 @@ from torch import Tensor
 from torchmag.magnet import Magnet
 from torchmag.mesh import Mesh
 from torchmag.parameters import Parametric, Values
+from torchmag.sealed import Sealed
 
 
-class Term(Parametric):
+class Term(Sealed, Parametric):
     """A Parametric that belongs to a Magnet.
 
     The Magnet stays outside `_modules`: the Sum registers the body once, for all terms and torques.

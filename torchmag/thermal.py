@@ -48,6 +48,11 @@ class ThermalField(Term):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64, device=device))
         self._register("T", T, Role(Scalar, self.mesh.cells, lower=0.0))
 
+    def __setattr__(self, name, value):
+        if name == "seed" and name in self._buffers:
+            value = _as_seed(value).to(self.seed.device)
+        super().__setattr__(name, value)
+
     def reset(self) -> None:
         """Start the noise anew: the next step is the first."""
         self.steps.zero_()

@@ -9,9 +9,10 @@ from torchmag.energies.interlayer import InterlayerExchange
 from torchmag.energies.magnetoelastic import Magnetoelastic
 from torchmag.energies.module import EnergyModule
 from torchmag.energies.oersted import Oersted
+from torchmag.energies.surface_anisotropy import SurfaceAnisotropy
 from torchmag.energies.zeeman import Zeeman
 
 __all__ = [
     "DMI", "BulkDMI", "CubicAnisotropy", "Demag", "EnergyModule", "Exchange", "InterfaceDMI", "InterlayerExchange", "Magnetoelastic",
-    "Oersted", "UniaxialAnisotropy", "Zeeman",
+    "Oersted", "SurfaceAnisotropy", "UniaxialAnisotropy", "Zeeman",
 ]  # fmt: skip

@@ -1,6 +1,9 @@
+from torch import Tensor
+
 from torchmag import layout
 from torchmag.energy import LocalEnergy
 from torchmag.forms import Direction, Scalar, cross, dot
+from torchmag.parameters import fit
 
 
 class CubicAnisotropy(LocalEnergy):
@@ -23,9 +26,22 @@ class CubicAnisotropy(LocalEnergy):
         super().__init__(magnet, *args, **kwargs)
         values = self._prepare_own({}, "", {})
         if "axis1" in values and "axis2" in values:
-            normal = layout.cross(values["axis1"], values["axis2"], self.mesh)
-            if bool((layout.dot(normal, normal, self.mesh) < 1e-6).any()):
-                raise ValueError("CubicAnisotropy: axis1 and axis2 are parallel somewhere; give two axes at right angles")
+            self._require_frame(values["axis1"], values["axis2"])
+
+    def _register(self, name, value, role):
+        value = self._as_source(name, value)
+        other = {"axis1": "axis2", "axis2": "axis1"}.get(name)
+        if isinstance(value, Tensor) and other in self._roles and isinstance(getattr(self, other), Tensor):
+            self._require_frame(self._fit(other, getattr(self, other)), fit(value, role, f"CubicAnisotropy: {name}"))
+        super()._register(name, value, role)
+
+    def _require_frame(self, axis1, axis2):
+        if axis1.device.type == "meta":
+            return
+        cosine = layout.dot(axis1.detach(), axis2.detach(), self.mesh)
+        # sin^2 < 1e-6
+        if bool((cosine**2 > 1 - 1e-6).any()):
+            raise ValueError("CubicAnisotropy: axis1 and axis2 are parallel somewhere; give two axes at right angles")
 
     @staticmethod
     def density(m, Kc1: Scalar, axis1: Direction, axis2: Direction, Kc2: Scalar = 0, Kc3: Scalar = 0):

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -43,6 +44,8 @@ def voronoi(
     """
     if not isinstance(mesh, Mesh):
         raise TypeError(f"voronoi: mesh is a {type(mesh).__name__}, expected a torchmag.Mesh")
+    if isinstance(size, bool) or not isinstance(size, Real):
+        raise TypeError(f"voronoi: size = {size!r}, expected a number, in metres")
     if not 0 < size < math.inf:
         raise ValueError(f"voronoi: size = {size}, expected > 0 and finite, in metres")
     if columnar and mesh.dim != 3:

@@ -34,14 +34,17 @@ class Slonczewski(InterfaceTorque):
     def __init__(self, magnet: Magnet, J, p, P, Lambda=1, eps_prime=0, d=None, *, side: int = 1):
         super().__init__(magnet, d)
         cells = self.mesh.cells
-        if isinstance(side, bool) or side not in (1, -1):
-            raise ValueError(f"{type(self).__name__}: side = {side!r}, expected +1 (fixed layer above, at +z) or -1 (below)")
-        self.side = int(side)
+        self.side = side
         self._register("J", J, Role(Scalar, cells))
         self._register("p", p, Role(Direction, cells))
         self._register("P", P, Role(Scalar, cells, lower=-1.0, upper=1.0))
         self._register("Lambda", Lambda, Role(Scalar, cells, lower=0.0))
         self._register("eps_prime", eps_prime, Role(Scalar, cells))
+
+    def __setattr__(self, name, value):
+        if name == "side" and (isinstance(value, bool) or value not in (1, -1)):
+            raise ValueError(f"{type(self).__name__}: side = {value!r}, expected +1 (fixed layer above, at +z) or -1 (below)")
+        super().__setattr__(name, int(value) if name == "side" else value)
 
     def _field(self, m, values):
         mesh, body, p = self.mesh, values["magnet"], values["p"]
