@@ -55,16 +55,11 @@ class DensityField(nn.Module):
             raise ValueError(f"DensityField: radius = {radius}, expected a length in metres, 0 or more")
         if not 0 <= eta <= 1:
             raise ValueError(f"DensityField: eta = {eta}, expected a threshold from 0 to 1")
-        given = isinstance(initial, Tensor) and initial.is_floating_point()
-        like = torch.empty(
-            (),
-            dtype=dtype or (initial.dtype if given else torch.get_default_dtype()),
-            device=device or (initial.device if given else None),
-        )
+        x = _initial(initial, mesh, dtype).to(device)
         self.mesh, self.radius, self.eta = mesh, float(radius), float(eta)
-        self.raw = nn.Parameter(torch.logit(_initial(initial, mesh, like)))
-        self.register_buffer("domain", _domain(domain, mesh, like.device))
-        self.register_buffer("beta", torch.ones_like(like))
+        self.raw = nn.Parameter(torch.logit(x))
+        self.register_buffer("domain", _domain(domain, mesh).to(x.device))
+        self.register_buffer("beta", x.new_ones(()))
         self.beta = beta
         self._build()
 
@@ -144,20 +139,21 @@ def _weights(mesh, radius):
     return weights, lengths[-1]
 
 
-def _initial(initial, mesh, like):
-    x = initial.detach().to(like) if isinstance(initial, Tensor) else as_data("DensityField: initial", initial, like)
-    x = to_grid(x, (), mesh.cells, "DensityField: initial", "cells")
-    if not bool(((x > 0) & (x < 1)).all()):
+def _initial(initial, mesh, dtype):
+    if not isinstance(initial, Tensor):
+        initial = as_data("DensityField: initial", initial, torch.empty((), dtype=dtype, device="cpu"))
+    x = to_grid(initial.detach().to(dtype), (), mesh.cells, "DensityField: initial", "cells")
+    if not x.is_floating_point() or not bool(((x > 0) & (x < 1)).all()):
         raise ValueError(f"DensityField: initial spans {x.min().item():g} to {x.max().item():g}, expected within (0, 1)")
     return x.expand(*x.shape[: max(x.ndim - mesh.dim, 0)], *mesh.cells).clone()
 
 
-def _domain(domain, mesh, device):
+def _domain(domain, mesh):
     if domain is None:
-        return torch.ones(mesh.cells, dtype=torch.bool, device=device)
+        return torch.ones(mesh.cells, dtype=torch.bool, device="cpu")
     if not isinstance(domain, Tensor) or domain.dtype != torch.bool or tuple(domain.shape) != mesh.cells:
         got = f"{domain.dtype} {tuple(domain.shape)}" if isinstance(domain, Tensor) else type(domain).__name__
         raise ValueError(f"DensityField: domain is {got}, expected a bool tensor over the cells {mesh.cells}")
     if not bool(domain.any()):
         raise ValueError("DensityField: domain is empty; mark the cells that may hold material")
-    return domain.to(device)
+    return domain

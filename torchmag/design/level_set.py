@@ -39,9 +39,9 @@ class LevelSet(nn.Module):
         self.mesh, self.scale = mesh, min(mesh.dx[: mesh.dim])
         dtype = dtype or (shape.dtype if isinstance(shape, Tensor) else torch.get_default_dtype())
         with torch.no_grad():
-            phi = shape if isinstance(shape, Tensor) else shape(layout.positions(mesh, dtype=torch.float64, device=device))
+            phi = shape if isinstance(shape, Tensor) else shape(layout.positions(mesh, dtype=torch.float64, device="cpu"))
             phi = _require_level(phi, mesh).to(torch.float64)
-        self.raw = nn.Parameter((phi / self.scale).to(dtype=dtype, device=device, copy=True))
+        self.raw = nn.Parameter((phi / self.scale).to(dtype=dtype, device=device))
 
     @property
     def phi(self) -> Tensor:

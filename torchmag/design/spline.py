@@ -23,13 +23,13 @@ class SplinePulse(Pulse):
 
     def __init__(self, profile, times, values, *, dtype=None, device=None):
         super().__init__(profile, dtype=dtype, device=device)
-        times = torch.as_tensor(times, dtype=torch.float64, device=device).detach()
+        times = torch.as_tensor(times, dtype=torch.float64).detach()
         if times.ndim != 1 or len(times) < 2 or not bool((times.diff() > 0).all()) or not bool(times.isfinite().all()):
             raise ValueError(f"SplinePulse: times is {times.tolist()}, expected at least two increasing times in s")
-        self.register_buffer("times", times.clone())
+        self.register_buffer("times", times.to(device, copy=True))
         self.take("values", as_trainable("SplinePulse: values", values, ("K",), dtype, device), tail=(None,))
         check_tail("SplinePulse: values", self.exact("values"), (len(times),))
-        self.register_buffer("curvature", _curvature(times), persistent=False)
+        self.register_buffer("curvature", _curvature(times).to(device), persistent=False)
 
     def amplitude(self, t) -> Tensor:
         values, width = self.exact("values"), self.times.diff()
