@@ -579,3 +579,11 @@ def test_a_current_of_zero_and_currents_that_change_direction():
     with pytest.raises(ValueError, match="without a gradient direction"):
         torque.j = (0, 0, 1e12)
     assert torque.j.tolist() == [1e12, 0, 0]
+
+
+def test_spin_orbit_is_a_slonczewski_torque():
+    for mesh in MESHES:
+        magnet, m = body(mesh), tm.random(mesh, seed=6)
+        spin_orbit = tm.SpinOrbit(magnet, 3e11, (0.3, -0.5, 0.7), eta_damp=0.2, eta_field=0.1)
+        slonczewski = tm.Slonczewski(magnet, 3e11, (0.3, -0.5, 0.7), P=-0.2, eps_prime=-0.05)
+        torch.testing.assert_close(spin_orbit.field(m), slonczewski.field(m), rtol=1e-12, atol=1e-9)

@@ -22,6 +22,8 @@ class ThermalField(Term):
         2 alpha k_B T / (mu_0 Ms gamma V dt)
 
     with alpha, gamma and T at the node, Ms V its lumped moment and dt the step of `tm.solve`; zero where Ms, alpha or T is.
+    mumax3 and OOMMF alike, with V of the cell (mumax3 in tesla).
+
     Pass it as `LLG(..., temperature=...)`: it takes alpha and gamma from there.  Maps of T are taken to the nodes as the mean of
     the adjacent cells weighted by moment.
 

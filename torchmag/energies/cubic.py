@@ -10,7 +10,7 @@ class CubicAnisotropy(LocalEnergy):
     """Cubic anisotropy, w = Kc1 (a^2 b^2 + b^2 c^2 + c^2 a^2) + Kc2 a^2 b^2 c^2 + Kc3 (a^4 b^4 + b^4 c^4 + c^4 a^4).
 
     a, b, c are the components of m along axis1, axis2 and axis1 x axis2 (Skomski, Simple Models of Magnetism, Sec. 3.1; as in
-    mumax3 and OOMMF).  NeuralMag has the opposite sign of Kc1.  Of axis2 the part normal to axis1 is taken.
+    mumax3 and, for Kc1 alone, OOMMF).  NeuralMag has the opposite sign of Kc1.  Of axis2 the part normal to axis1 is taken.
 
     Args:
         magnet: the body.

@@ -14,7 +14,8 @@ class Demag(ConvolvedEnergy):
 
     m_c is the mean of the cell's nodes, h = -N * (M m) the field of homogeneously magnetised cuboids averaged over each
     cuboid, M = fraction Ms (Abert et al. 2024, Sec. III D).  The field at the nodes is minus the derivative of this energy over
-    the lumped mass; NeuralMag's energy, -1/2 mu_0 int Ms m.h with the nodal field, agrees for uniform m only.
+    the lumped mass.  mumax3 and OOMMF have the same h for m given per cell; NeuralMag's energy, -1/2 mu_0 int Ms m.h with the
+    nodal field, agrees for uniform m only.
 
     Along a periodic axis (`Mesh.pbc`) h is the field of the body and its images:
     N >= 1: N images on each side.  Cells at an offset d see each other at d and, around the grid, at d minus one period; N is

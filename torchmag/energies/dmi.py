@@ -13,6 +13,8 @@ class BulkDMI(LocalEnergy):
     Args:
         magnet: the body.
         D: J/m^2; number or cells (*batch, *cells).
+
+    Shape: m (*batch, 3, *nodes) -> field, A/m, same shape.
     """
 
     @staticmethod
@@ -29,6 +31,9 @@ class InterfaceDMI(LocalEnergy):
         magnet: the body.
         D: J/m^2; number or cells (*batch, *cells).
         normal: n of the interface, normalised here; (3,) or (*batch, 3, *cells).
+
+    Shape: m (*batch, 3, *nodes) -> field, A/m, same shape.
+    Raises: ValueError for a normal of zero length.
     """
 
     @staticmethod
@@ -40,11 +45,15 @@ class InterfaceDMI(LocalEnergy):
 class DMI(LocalEnergy):
     """General Dzyaloshinskii-Moriya interaction, w = 1/2 sum_ijk D_ijk (m_j d_i m_k - m_k d_i m_j).
 
-    i is the direction of the derivative; only the part antisymmetric in j, k acts.  D_ijk = -D epsilon_ijk is BulkDMI.
+    i is the direction of the derivative; only the part antisymmetric in j, k acts.  D_ijk = -D epsilon_ijk is BulkDMI,
+    D_ijk = D (delta_ij n_k - delta_ik n_j) is InterfaceDMI (Bogdanov and Yablonskii, Sov. Phys. JETP 68, 101 (1989), for the
+    invariants of each crystal class).  mumax+ documents this sign, its code has the opposite one; OOMMF has a module per class.
 
     Args:
         magnet: the body.
         D: J/m^2; (3, 3, 3) uniform or (*batch, 3, 3, 3, *cells).
+
+    Shape: m (*batch, 3, *nodes) -> field, A/m, same shape.
     """
 
     @staticmethod

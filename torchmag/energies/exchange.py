@@ -6,7 +6,7 @@ class Exchange(LocalEnergy):
     """Isotropic exchange, w = A (grad m)^2  (Abert et al. 2024, Eq. 3).
 
     The natural boundary condition dm/dn = 0 and the jump condition A1 dm1/dn = A2 dm2/dn hold weakly, also where A jumps
-    between cells (cell-centred codes use a harmonic mean of A there).
+    between cells (mumax3 and OOMMF, cell-centred, use a harmonic mean of A there).
 
     Args:
         magnet: the body.

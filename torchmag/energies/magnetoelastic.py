@@ -3,9 +3,11 @@ from torchmag.forms import Scalar, Tensor
 
 
 class Magnetoelastic(LocalEnergy):
-    """Magnetoelastic energy at a given strain, w = B1 sum_i eps_ii m_i^2 + B2 sum_{i != j} eps_ij m_i m_j.
+    """Magnetoelastic energy at a given strain, w = B1 sum_i eps_ii m_i^2 + B2 sum_{i != j} eps_ij m_i m_j  (Kittel, Rev. Mod.
+    Phys. 21, 541 (1949)).
 
-    Shear strains are the tensor's (half the engineering ones); each pair i != j counts twice, as in mumax3 and mumax+.  magnum.np
+    Shear strains are the tensor's (half the engineering ones); each pair i != j counts twice, as in mumax3 and mumax+ (OOMMF
+    has no such term).  magnum.np
     takes B1 = -3/2 lambda100 (C11 - C12) and B2 = -3 lambda111 C44.
 
     Args:

@@ -18,7 +18,8 @@ class Oersted(ConvolvedEnergy):
     H(x) = 1 / (4 pi) int j(x') x (x - x') / |x - x'|^3 dx' (Biot and Savart), of cuboids with homogeneous j, averaged over
     each cell: H_c.  m_c is the mean of the cell's nodes, M = fraction Ms.  The field at the nodes is minus the derivative of
     this energy over the lumped mass.  j is the current of the mesh only: leads outside it, and the current that closes the
-    circuit, are the user's.  Nothing checks that div j = 0.
+    circuit, are the user's.  Nothing checks that div j = 0.  magnum.np has the same field; in mumax3 and OOMMF it is an applied
+    field made elsewhere.
 
     Along a periodic axis (`Mesh.pbc`) the current has images as in `Demag`; with math.inf along three axes the mean field is
     zero, with one or two it is that of an infinite wire or sheet.

@@ -12,6 +12,7 @@ class Slonczewski(InterfaceTorque):
 
     As a field in the LLG equation, H = beta (eps m x p + eps_prime p) with beta = hbar J / (mu_0 e Ms d) and
     eps = P Lambda^2 / ((Lambda^2 + 1) + (Lambda^2 - 1) m.p).  J > 0 drives m towards p.
+    mumax3 alike; OOMMF has P and Lambda of each side.
 
     The torque density Ms H is integrated cell by cell with m of the node and lumped, exactly so in maps of J, P, eps_prime
     and d, and of p if Lambda = 1; the Lambda and the m.p in eps are those of the node, means over its cells weighted by moment.

@@ -16,6 +16,8 @@ class ZhangLi(Torque):
     tau = -1 / (1 + alpha^2) [ (1 + alpha xi) m x (m x (u.grad) m) + (xi - alpha) m x (u.grad) m ],
     u = mu_B P j / (e Ms (1 + xi^2)), a velocity.
 
+    Sign and prefactor are those of mumax3 and mumax+; OOMMF takes u.
+
     In the LLG equation this is the field H = [m x (u.grad) m + xi (u.grad) m] / gamma.  (u.grad) m at a node is the weak form
     int phi M (u.grad) m dx over the lumped mass, M = fraction Ms: the central difference inside a uniform body, the one-sided
     one at its ends; maps of j, P and xi are integrated cell by cell.  Where gamma is 0, so is the torque.
