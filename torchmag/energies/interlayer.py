@@ -13,8 +13,7 @@ class InterlayerExchange(SurfaceEnergy):
     """Exchange between two planes across a non-magnetic spacer, w = -J m1.m2 - J2 (m1.m2)^2 per area.
 
     J > 0 couples ferromagnetically (J2: Slonczewski, Phys. Rev. Lett. 67, 3172 (1991)).  OOMMF writes sigma (1 - m1.m2), mumax3
-    scales an exchange constant.  The stray
-    field of the spacer's thickness is that of the mesh: one vacuum cell or more.
+    scales an exchange constant.  The spacer is as thick as its cells on the mesh, one or more.
 
     Args:
         magnet: the body.

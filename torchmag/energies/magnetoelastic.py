@@ -7,8 +7,7 @@ class Magnetoelastic(LocalEnergy):
     Phys. 21, 541 (1949)).
 
     Shear strains are the tensor's (half the engineering ones); each pair i != j counts twice, as in mumax3 and mumax+ (OOMMF
-    has no such term).  magnum.np
-    takes B1 = -3/2 lambda100 (C11 - C12) and B2 = -3 lambda111 C44.
+    has no such term).  magnum.np takes B1 = -3/2 lambda100 (C11 - C12) and B2 = -3 lambda111 C44.
 
     Args:
         magnet: the body.

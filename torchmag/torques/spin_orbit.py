@@ -11,7 +11,8 @@ class SpinOrbit(InterfaceTorque):
     """Spin-orbit torque of a current in an adjacent heavy metal (Manchon et al., Rev. Mod. Phys. 91, 035004 (2019)).
 
     As a field in the LLG equation, H = -hbar j / (2 e mu_0 Ms d) [eta_damp m x p + eta_field p]: j eta_damp > 0 drives m towards
-    -p.  magnum.np alike; in mumax3 and OOMMF it is a Slonczewski torque with Lambda = 1, P = -eta_damp, eps_prime = -eta_field / 2.
+    -p.  magnum.np alike; in mumax3 and OOMMF it is a Slonczewski torque with Lambda = 1, P = -eta_damp and
+    eps_prime = -eta_field / 2.
     The torque density Ms H is integrated cell by cell with m of the node and lumped, exactly so in every map.
 
     Args:
