@@ -395,6 +395,95 @@ def test_constraints_pickle(make):
     assert torch.equal(pickle.loads(pickle.dumps(module))(), module())
 
 
+WRONG = {
+    "positive-zero": (lambda: tm.Positive(0.0), ValueError, "spans 0 to 0, expected > 0"),
+    "positive-nan": (lambda: tm.Positive(math.nan), ValueError, "expected > 0 and finite"),
+    "positive-text": (lambda: tm.Positive("1"), TypeError, "Positive: value is a str"),
+    "positive-scale": (lambda: tm.Positive(1.0, scale=math.inf), ValueError, "scale is inf"),
+    "positive-negative-scale": (lambda: tm.Positive(1.0, scale=-1.0), ValueError, "scale is -1.0"),
+    "positive-complex": (lambda: tm.Positive(torch.tensor(1j)), TypeError, "expected real numbers"),
+    "bounded-at-the-end": (lambda: tm.Bounded(0.0, 0, 1), ValueError, r"expected within \(0, 1\)"),
+    "bounded-order": (lambda: tm.Bounded(0.5, 1, 0), ValueError, "lo < hi"),
+    "bounded-infinite": (lambda: tm.Bounded(0.5, 0, math.inf), ValueError, "finite bounds"),
+    "unit-zero": (lambda: tm.UnitVector((0, 0, 0)), ValueError, "no direction"),
+    "unit-nan": (lambda: tm.UnitVector((0, 0, math.nan)), ValueError, "not finite"),
+    "unit-two": (lambda: tm.UnitVector((0, 1)), ValueError, "expected 3 along axis"),
+    "unit-no-dim": (lambda: tm.UnitVector(torch.ones(3, 2)), ValueError, "say which axis"),
+    "unit-far-dim": (lambda: tm.UnitVector(torch.ones(3, 2), dim=5), ValueError, "expected 3 along axis 5"),
+    "region-floats": (lambda: tm.by_region([0.5], {0: 1.0}), TypeError, "expected integers"),
+    "region-missing": (lambda: tm.by_region([0, 1], {0: 1.0, 2: 1.0}), ValueError, r"without a value: \[1\]; not in ids: \[2\]"),
+    "region-text": (lambda: tm.by_region([0, 1], {0: tm.Positive(1.0), 1: "x"}), TypeError, "input 1 is a str"),
+    "derived-number": (lambda: tm.Derived(3.0), TypeError, "function is a float"),
+    "derived-x": (lambda: tm.Derived(lambda a: a, lambda x: x), TypeError, "takes x"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_constraints_and_laws(case):
+    call, error, message = WRONG[case]
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_bounded_never_leaves_its_interval():
+    # 0.1 + (0.7 - 0.1) is above 0.7 in floating point.
+    bounded = tm.Bounded(0.3, 0.1, 0.7)
+    for raw in (-1e3, -40.0, 36.0, 40.0, 1e3):
+        with torch.no_grad():
+            bounded.raw.fill_(raw)
+        for found in (bounded(), copy.deepcopy(bounded).float()()):
+            lo, hi = (torch.tensor(x).to(found.dtype) for x in (0.1, 0.7))
+            assert lo <= found <= hi
+
+
+@pytest.mark.parametrize("make", [lambda **o: tm.Positive(3, **o), lambda **o: tm.Bounded(3, 0, 4, **o)])
+def test_constraints_have_a_dtype_and_a_device(make):
+    assert make().raw.dtype == torch.float64 and make(dtype=torch.float32)().dtype == torch.float32
+    assert make(device="meta")().device.type == "meta"
+    assert tm.UnitVector(torch.tensor([0, 3, 4]))().tolist() == [0.0, 0.6, 0.8]
+    assert tm.UnitVector((0, 3, 4), device="meta")().shape == (3,)
+    given = torch.tensor(2.0)
+    for constraint in (tm.Positive(given), tm.Bounded(given, 0, 4)):
+        with torch.no_grad():
+            constraint.raw += 1
+        assert float(given) == 2.0
+
+
+@pytest.mark.parametrize(
+    "module",
+    [lambda: tm.Positive([0.5, 2.0], scale=0.7), lambda: tm.Bounded([0.5, 2.0], -1, 3), lambda: tm.UnitVector((1, 2, 3))],
+)
+def test_gradients_of_constraints(module):
+    module = module()
+    function = lambda raw: torch.func.functional_call(module, {"raw": raw}, ())
+    assert torch.autograd.gradcheck(function, (module.raw,)) and torch.autograd.gradgradcheck(function, (module.raw,))
+
+
+def test_constraints_train_with_one_learning_rate():
+    # A in 1e-11, a number near one and a direction, by the same Adam, to their targets.
+    A, P, u = tm.Positive(1e-11), tm.Bounded(0.5, 0, 1), tm.UnitVector((1, 0, 0))
+    target = torch.tensor([0.0, 0.6, 0.8])
+    optimizer = torch.optim.Adam([*A.parameters(), *P.parameters(), *u.parameters()], lr=0.05)
+    for _ in range(400):
+        optimizer.zero_grad()
+        (torch.log(A() / 3e-11) ** 2 + (P() - 0.8) ** 2 + (u() - target).square().sum()).backward()
+        optimizer.step()
+    assert float(A().detach()) == pytest.approx(3e-11, rel=1e-3) and float(P().detach()) == pytest.approx(0.8, rel=1e-3)
+    torch.testing.assert_close(u().detach(), target, rtol=0, atol=1e-3)
+
+
+def test_by_region_of_drives_and_batches():
+    ids = torch.tensor([[0, 1], [1, 2], [2, 0]])
+    values = torch.tensor([1.0, 2.0]).reshape(2, 1, 1)
+    found = tm.by_region(ids, {0: values, 1: 5.0, 2: lambda t: 1e9 * t})
+    assert found.depends_on == ("t",)
+    expected = [[[a, 5.0], [5.0, 3.0], [3.0, a]] for a in (1.0, 2.0)]
+    torch.testing.assert_close(found(torch.tensor(3e-9)), torch.tensor(expected))
+    drive = tm.by_region(ids, {0: 1.0, 1: lambda t: 1e9 * t, 2: lambda: 2.0})
+    assert drive(torch.tensor(3e-9)).tolist() == [[1.0, 3.0], [3.0, 2.0], [2.0, 1.0]]
+    tm.Exchange(film(), tm.by_region(ids, {0: A0, 1: lambda t: A0 * (1 + 1e9 * t), 2: A0})).field(m0(), 1e-10)
+
+
 def test_directions_are_normalised():
     magnet = film()
     a, b = (tm.UniaxialAnisotropy(magnet, 1e4, axis) for axis in ((0, 0.6, 0.8), (0, 6e-9, 8e-9)))

@@ -228,14 +228,14 @@ class Positive(nn.Module):
 
     def __init__(self, value, scale: float | None = None, *, dtype=None, device=None):
         super().__init__()
-        value = _initial("Positive", value, dtype, device)
+        value = _initial("Positive", value, dtype)
         if not bool(((value > 0) & (value < math.inf)).all()):
             raise ValueError(f"Positive: value spans {value.min().item():g} to {value.max().item():g}, expected > 0 and finite")
         self.scale = float(value.max()) if scale is None else float(scale)
-        if not self.scale > 0:
-            raise ValueError(f"Positive: scale is {scale}, expected > 0")
+        if not 0 < self.scale < math.inf:
+            raise ValueError(f"Positive: scale is {scale}, expected > 0 and finite")
         ratio = value / self.scale
-        self.raw = nn.Parameter(ratio + torch.log(-torch.expm1(-ratio)))
+        self.raw = nn.Parameter((ratio + torch.log(-torch.expm1(-ratio))).to(device))
 
     def forward(self) -> Tensor:
         return self.scale * nn.functional.softplus(self.raw)
@@ -246,16 +246,19 @@ class Bounded(nn.Module):
 
     def __init__(self, value, lo: float, hi: float, *, dtype=None, device=None):
         super().__init__()
-        value = _initial("Bounded", value, dtype, device)
+        value = _initial("Bounded", value, dtype)
+        if not -math.inf < lo < hi < math.inf:
+            raise ValueError(f"Bounded: the interval is ({lo}, {hi}), expected finite bounds lo < hi")
         if not bool(((value > lo) & (value < hi)).all()):
             raise ValueError(
                 f"Bounded: value spans {value.min().item():g} to {value.max().item():g}, expected within ({lo:g}, {hi:g})"
             )
         self.lo, self.hi = float(lo), float(hi)
-        self.raw = nn.Parameter(torch.logit((value - self.lo) / (self.hi - self.lo)))
+        self.raw = nn.Parameter(torch.logit((value - self.lo) / (self.hi - self.lo)).to(device))
 
     def forward(self) -> Tensor:
-        return self.lo + (self.hi - self.lo) * torch.sigmoid(self.raw)
+        value = self.lo + (self.hi - self.lo) * torch.sigmoid(self.raw)
+        return value.clamp(self.lo, self.hi)  # against rounding
 
 
 class UnitVector(nn.Module):
@@ -267,16 +270,16 @@ class UnitVector(nn.Module):
 
     def __init__(self, value, dim: int | None = None, *, dtype=None, device=None):
         super().__init__()
-        value = _initial("UnitVector", value, dtype, device)
+        value = _initial("UnitVector", value, dtype)
         if dim is None and value.ndim != 1:
             raise ValueError(f"UnitVector: value has shape {tuple(value.shape)}; say which axis holds the components with dim=")
         self.dim = -1 if dim is None else dim
-        if value.shape[self.dim] != 3:
+        if not -value.ndim <= self.dim < value.ndim or value.shape[self.dim] != 3:
             raise ValueError(f"UnitVector: value has shape {tuple(value.shape)}, expected 3 along axis {self.dim}")
         norm = torch.linalg.vector_norm(value, dim=self.dim, keepdim=True)
-        if not bool((norm > 0).all()):
-            raise ValueError("UnitVector: value has a zero vector, which has no direction")
-        self.raw = nn.Parameter(value / norm)
+        if not bool(((norm > 0) & norm.isfinite()).all()):
+            raise ValueError("UnitVector: value has a vector of length zero or not finite, which has no direction")
+        self.raw = nn.Parameter((value / norm).to(device))
 
     def forward(self) -> Tensor:
         return nn.functional.normalize(self.raw, dim=self.dim)
@@ -287,10 +290,11 @@ def by_region(ids, values: Mapping[int, float], *, dtype=None, device=None):
 
     Args:
         ids: integer region of each cell, tensor or array (*cells).
-        values: region -> number, nn.Parameter or Module; every region in `ids` needs one.
+        values: region -> number, tensor (0-d, or batched with its grid axes, such as (B, 1, 1)), nn.Parameter, Module or callable
+            of t and m; every region in `ids` needs one.
 
     Returns:
-        A tensor (*cells), or a `Derived` if a value is an nn.Parameter or Module.
+        A tensor (*cells), or a `Derived` if a value is a tensor, nn.Parameter, Module or callable.
     Raises:
         ValueError: a region of `ids` without a value, or a value for a region that is not there.
     """
@@ -303,7 +307,7 @@ def by_region(ids, values: Mapping[int, float], *, dtype=None, device=None):
         raise ValueError(f"by_region: regions without a value: {sorted(present - named)}; not in ids: {sorted(named - present)}")
     order = sorted(values)
     index = torch.searchsorted(torch.tensor(order, dtype=torch.int64, device=ids.device), ids)
-    if any(isinstance(v, (Tensor, nn.Module)) for v in values.values()):
+    if any(isinstance(v, Tensor) or callable(v) for v in values.values()):
         return Derived(_Select(index), *(values[i] for i in order))
     return torch.tensor([float(values[i]) for i in order], dtype=dtype, device=ids.device)[index]
 
@@ -315,7 +319,15 @@ class _Select:
         self.index = index
 
     def __call__(self, *values):
-        return torch.stack([torch.as_tensor(v) for v in values])[self.index.to(values[0].device)]
+        like = next((v for v in values if isinstance(v, Tensor)), torch.empty(()))
+        values = [v if isinstance(v, Tensor) else torch.as_tensor(v, dtype=like.dtype, device=like.device) for v in values]
+        index = self.index.to(like.device)
+        if not any(v.ndim for v in values):
+            return torch.stack(values)[index]
+        chosen = values[0].expand(torch.broadcast_shapes(values[0].shape, index.shape))
+        for number, value in enumerate(values[1:], 1):
+            chosen = torch.where(index == number, value, chosen)
+        return chosen
 
 
 def depends_on(source) -> tuple[str, ...]:
@@ -386,10 +398,13 @@ def as_data(title: str, value, like: Tensor) -> Tensor:
         raise TypeError(f"{title} holds {error}, expected numbers") from None
 
 
-def _initial(title, value, dtype, device):
-    if isinstance(value, Tensor):
-        return value.detach().to(dtype=dtype or value.dtype, device=device or value.device).clone()
-    return as_data(f"{title}: value", value, torch.empty((), dtype=dtype or torch.get_default_dtype(), device=device))
+def _initial(title, value, dtype):
+    """An initial value as a floating-point tensor of its own."""
+    if not isinstance(value, Tensor):
+        return as_data(f"{title}: value", value, torch.empty((), dtype=dtype or torch.get_default_dtype()))
+    if value.is_complex() or value.dtype == torch.bool:
+        raise TypeError(f"{title}: value is {value.dtype}, expected real numbers")
+    return value.detach().to(dtype or (value.dtype if value.is_floating_point() else torch.get_default_dtype()), copy=True)
 
 
 def _check_values(title, value, role):
