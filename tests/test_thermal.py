@@ -13,6 +13,7 @@ import torchdiffeq
 import torchmag as tm
 from torchmag import noise
 from torchmag.solvers.heun import advance
+from torchmag.solvers.stepper import System
 from torchmag.solvers.system import normalize
 
 STEP = 1e-14
@@ -329,8 +330,8 @@ def test_heun_converges_along_a_path_of_noise():
         m, dt = tm.uniform(magnet.mesh, (1, 0, 1)).expand(200, 3, 1), coarse / 256
         for increments in path.reshape(256 // coarse, coarse, 200, 3, 1).sum(1):
             H = 0.8 * increments / math.sqrt(256) / dt
-            rate = lambda t, m, H=H: -(c := torch.linalg.cross(m, H, dim=-2)) - 0.5 * torch.linalg.cross(m, c, dim=-2)
-            m = advance(rate, lambda m: normalize(m, -2), 0.0, dt, m)
+            rate = lambda t, m, H: -(c := torch.linalg.cross(m, H, dim=-2)) - 0.5 * torch.linalg.cross(m, c, dim=-2)
+            m = advance(System(rate, lambda m: normalize(m, -2), None, None, H), 0.0, dt, m)
         return m
 
     # Around z: atanh(m_z) grows by 0.5 W, in the sense of Stratonovich; an Ito scheme would add a drift of order one.

@@ -5,6 +5,7 @@ import functools
 import torch
 import torchdiffeq  # noqa: F401  (fills the table below)
 from torch import Tensor
+from torchdiffeq._impl.fixed_adams import AdamsBashforthMoulton
 from torchdiffeq._impl.odeint import SOLVERS
 from torchdiffeq._impl.rk_common import RKAdaptiveStepsizeODESolver
 from torchdiffeq._impl.solvers import FixedGridODESolver
@@ -36,6 +37,13 @@ def foreign_tableau(name: str) -> Tableau | None:
     return Tableau(name, solver.order, tuple(c), tuple(rows), tuple(b), tuple(e), tuple(mid))
 
 
+def can_repeat(name: str) -> bool:
+    """Whether a step of this method is a map of the state alone: not for multistep methods and SciPy's."""
+    solver = SOLVERS.get(name, FixedGridODESolver)
+    one_step = issubclass(solver, FixedGridODESolver | RKAdaptiveStepsizeODESolver)
+    return one_step and not issubclass(solver, AdamsBashforthMoulton)
+
+
 def foreign_steps(
     system: System, name: str, times: list[float], m: Tensor, dt: float | None, rtol: float, atol: float, max_steps: int
 ):
@@ -44,24 +52,34 @@ def foreign_steps(
     Time is passed on in units of the whole interval, so that it keeps its resolution in the dtype of m.
     """
     start, unit = times[0], times[-1] - times[0]
-    rate = _Rate(system, start, unit)
-    solver = SOLVERS[name](func=rate, y0=m, rtol=rtol, atol=atol, norm=lambda x: x.abs().max(), **_options(name))
+    make = functools.partial(SOLVERS[name], rtol=rtol, atol=atol, norm=lambda x: x.abs().max(), **_options(name))
+    solver = make(_Rate(system, start, unit), m)
     if not isinstance(solver, FixedGridODESolver):
         scaled = torch.tensor([(t - start) / unit for t in times], dtype=torch.float64)
         states = solver.integrate(scaled).to(m)
         for t0, t1, m0, m1 in zip(times, times[1:], states, states[1:]):
             require_finite(system, t1, t1 - t0, m1, m1, m0)
-            yield Step(t0, t1 - t0, m0, system.project(m1), None, None, None)
+            yield Step(t0, t1, m0, system.project(m1), None, None, None, None)
         return
     for t0, t1 in zip(times, times[1:]):
         count = 1 if dt is None else count_steps(t0, t1, dt, max_steps)
         for number in range(count):
             begin, end = (t0 + (t1 - t0) * n / count for n in (number, number + 1))
-            scaled = [torch.tensor((t - start) / unit, dtype=torch.float64, device=m.device) for t in (begin, end)]
-            change, _ = solver._step_func(rate, scaled[0], scaled[1] - scaled[0], scaled[1], m)
-            before, m = m, system.project(m + change)
-            require_finite(system, end, end - begin, m, change, before)
-            yield Step(begin, end - begin, before, m, None, None, None)
+            before, m = m, _advance(solver, system, start, unit, begin, end, m)
+            require_finite(system, end, end - begin, m, m, before)
+            again = functools.partial(_again, make, start, unit, begin, end) if can_repeat(name) else None
+            yield Step(begin, end, before, m, None, None, None, again)
+
+
+def _advance(solver, system, start, unit, t, end, m):
+    scaled = [torch.tensor((x - start) / unit, dtype=torch.float64, device=m.device) for x in (t, end)]
+    change, _ = solver._step_func(_Rate(system, start, unit), scaled[0], scaled[1] - scaled[0], scaled[1], m)
+    return system.project(m + change)
+
+
+def _again(make, start, unit, t, end, system, m, dense=True):
+    m1 = _advance(make(_Rate(system, start, unit), m), system, start, unit, t, end, m)
+    return Step(t, end, m, m1, None, None, None, None)
 
 
 class _Rate:

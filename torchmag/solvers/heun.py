@@ -4,8 +4,9 @@ The stochastic LLG equation is one in the sense of Stratonovich (Garcia-Palacios
 noise of a step is the same in both stages, so that its dependence on m, T(t) or alpha(m) counts at both ends of the step.
 """
 
+import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -21,20 +22,22 @@ from torchmag.thermal import ThermalField
 CHUNK = 2**16
 
 
-def heun_steps(llg: LLG, values: Values, system: System, times: list[float], m: Tensor, step: float, max_steps: int):
+def heun_steps(llg: LLG, system: System, times: list[float], m: Tensor, step: float, max_steps: int):
     """Yield steps of at most `step` that divide each interval between the times evenly, with the noise of llg.temperature."""
+    thermal = llg.temperature
     for t0, t1 in zip(times, times[1:]):
         count = count_steps(t0, t1, step, max_steps)
         # The step as given where it fits to rounding, so that a run in pieces makes the very same steps.
         dt = step if abs((t1 - t0) / step - count) < 1e-9 * count else (t1 - t0) / count
-        for number, noise in enumerate(_noise(llg.temperature, m, dt, count)):
+        first = 0 if thermal is None else int(thermal.steps)
+        for number, noise in enumerate(_noise(thermal, m, dt, count)):
             start, end = (t0 + (t1 - t0) * n / count if n < count else t1 for n in (number, number + 1))
-            rate = _noisy_rate(llg, values, noise)
-            before, m = m, advance(rate, system.project, start, dt, m)
+            again = functools.partial(_again, start, end, dt, thermal, first + number)
+            before, m = m, advance(_with_noise(system, noise), start, dt, m)
             require_finite(_at_both_ends(system, dt), start, dt, before, m)
-            if llg.temperature is not None:
-                llg.temperature.steps.add_(1)
-            yield Step(start, end - start, before, m, None, None, None)
+            if thermal is not None:
+                thermal.steps.add_(1)
+            yield Step(start, end, before, m, None, None, None, again)
 
 
 def _at_both_ends(system, dt):
@@ -42,11 +45,18 @@ def _at_both_ends(system, dt):
     return replace(system, diagnose=lambda t, m: system.diagnose(t, m) or system.diagnose(t + dt, m))
 
 
-def advance(rate: Callable, project: Callable, t: float, dt: float, m: Tensor) -> Tensor:
+def advance(system: System, t: float, dt: float, m: Tensor) -> Tensor:
     """One step: predictor, corrector, projection."""
-    k0 = rate(t, m)
-    k1 = rate(t + dt, torch.add(m, k0, alpha=dt))
-    return project(torch.add(m, k0 + k1, alpha=0.5 * dt))
+    k0 = system.rate(t, m)
+    k1 = system.rate(t + dt, torch.add(m, k0, alpha=dt))
+    return system.project(torch.add(m, k0 + k1, alpha=0.5 * dt))
+
+
+def _again(t, end, dt, thermal, number, system, m, dense=True):
+    """The step with the noise of its number."""
+    noise = None if thermal is None else thermal.noise(_batch(m, thermal), dt, number)[0]
+    m1 = advance(_with_noise(system, noise), t, dt, m)
+    return Step(t, end, m, m1, None, None, None, None)
 
 
 def with_noise(values: Values, noise: Tensor) -> Values:
@@ -58,13 +68,16 @@ def without_noise(llg: LLG, values: Values, m0: Tensor) -> Values:
     """Values with noise of zero, which gives rates the batch of the seeds and lets a diagnosis see the thermal field."""
     if llg.temperature is None:
         return values
-    llg.temperature.broadcast(m0.shape[: layout.component_dim(llg.mesh)])
+    llg.temperature.broadcast(_batch(m0, llg.temperature))
     return with_noise(values, m0.new_zeros((*llg.temperature.seed.shape, 3, *llg.mesh.nodes)))
 
 
-def _noisy_rate(llg, values, noise):
-    values = values if noise is None else with_noise(values, noise)
-    return lambda t, m: llg(torch.tensor(t, dtype=torch.float64), m, values)
+def _with_noise(system, noise):
+    return system if noise is None else replace(system, values=with_noise(system.values, noise))
+
+
+def _batch(m, thermal):
+    return m.shape[: layout.component_dim(thermal.mesh)]
 
 
 def _noise(thermal: ThermalField | None, m: Tensor, dt: float, count: int) -> Iterator[Tensor | None]:
@@ -72,7 +85,6 @@ def _noise(thermal: ThermalField | None, m: Tensor, dt: float, count: int) -> It
     if thermal is None:
         yield from itertools.repeat(None, count)
         return
-    first, batch = int(thermal.steps), m.shape[: layout.component_dim(thermal.mesh)]
-    chunk = max(1, CHUNK // m.numel())
+    first, chunk = int(thermal.steps), max(1, CHUNK // m.numel())
     for start in range(0, count, chunk):
-        yield from thermal.noise(batch, dt, first + start, min(chunk, count - start))
+        yield from thermal.noise(_batch(m, thermal), dt, first + start, min(chunk, count - start))

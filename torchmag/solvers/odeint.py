@@ -1,11 +1,13 @@
 """Our stepper behind torchdiffeq's interface: `torchdiffeq.odeint(llg, m0, t, method="torchmag_dopri5")`."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torchdiffeq._impl.odeint import SOLVERS
 
 from torchmag.llg import LLG
-from torchmag.solvers.solve import OWN, collect
+from torchmag.solvers.solve import OWN
 from torchmag.solvers.stepper import System, adaptive_steps
 from torchmag.solvers.system import llg_system
 
@@ -24,13 +26,13 @@ class _Method:
             raise TypeError(f"torchmag_{self.tableau.name}: unknown options {sorted(unknown)}; known: max_num_steps")
         self.func, self.y0, self.max_steps = func, y0, max_num_steps
         llg = _llg_within(func)
-        rate = lambda t, y: func(torch.tensor(t, dtype=torch.float64, device=y0.device), y)
+        rate = lambda t, y, values: func(torch.tensor(t, dtype=torch.float64, device=y0.device), y)
         if llg is None:
             size = lambda e, y0, y1: norm(e / (atol + rtol * torch.maximum(y0.abs(), y1.abs())))
             self.system = System(rate, lambda y: y, size, lambda t, y: None)
         else:
             system = llg_system(llg, llg.prepare(), y0, float(rtol), float(atol))
-            self.system = System(rate, system.project, system.error, system.diagnose)
+            self.system = replace(system, function=rate)
 
     @classmethod
     def valid_callbacks(cls):
@@ -40,7 +42,7 @@ class _Method:
         times = t.double().tolist()
         found = [self.y0]
         for step in adaptive_steps(self.system, self.tableau, times[0], times[-1], self.y0, max_steps=self.max_steps):
-            collect(found, step, times, self.system)
+            found += [step.at(times[j], self.system) for j in step.reaches(times, len(found))]
         return torch.stack(found)
 
 

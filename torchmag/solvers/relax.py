@@ -13,7 +13,7 @@ from torchmag.layout import component_dim
 from torchmag.llg import LLG
 from torchmag.parameters import Values
 from torchmag.solvers.bosh3 import BOSH3
-from torchmag.solvers.stepper import System, adaptive_steps, require_finite
+from torchmag.solvers.stepper import Controller, System, adaptive_steps, require_finite
 from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
 
 # Large enough to make the precession a perturbation of 1e-3, which changes the path a little and the equilibrium not at all.
@@ -96,19 +96,19 @@ def relax(
     require_finite(system, now, math.nan, m, k)
     residual, steps, evaluations = to_residual(k), 0, 2
 
-    def rate(_, m):
+    def rate(_, m, values):
         nonlocal evaluations
         evaluations += 1
-        return system.rate(now, m)
+        return system.function(now, m, values)
 
     def error(e, m0, m1):
         # Relative to the change: an absolute tolerance leaves noise of its size in the stiff modes at the stability limit.
         return largest(e) / (ACCURACY * largest(m1 - m0))
 
-    flow = System(rate, system.project, error, lambda _, m: system.diagnose(now, m))
+    flow = System(rate, system.project, error, lambda _, m: system.diagnose(now, m), values)
     if residual > tolerance:
-        first = FIRST_ANGLE / float(largest(k))
-        for step in adaptive_steps(flow, BOSH3, 0.0, math.inf, m, max_steps=2 * max_steps, first=first):
+        control = Controller(FIRST_ANGLE / float(largest(k)))
+        for step in adaptive_steps(flow, BOSH3, 0.0, math.inf, m, max_steps=2 * max_steps, controller=control):
             steps, m, residual = steps + 1, step.m1, to_residual(step.k1)
             if callback is not None:
                 callback(steps, residual, m)

@@ -9,9 +9,11 @@ from torch import Tensor
 from torchmag.llg import LLG
 from torchmag.solvers.bosh3 import BOSH3
 from torchmag.solvers.dopri5 import DOPRI5
-from torchmag.solvers.foreign import foreign_names, foreign_steps, foreign_tableau
+from torchmag.solvers.exact import Solution, make_path
+from torchmag.solvers.foreign import can_repeat, foreign_names, foreign_steps, foreign_tableau
 from torchmag.solvers.heun import heun_steps, without_noise
-from torchmag.solvers.stepper import Step, adaptive_steps, fixed_steps
+from torchmag.solvers.sources import every_tensor, is_transformed, leaves, trainable
+from torchmag.solvers.stepper import adaptive_steps, fixed_steps
 from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
 
 OWN = {tableau.name: tableau for tableau in (DOPRI5, BOSH3)}
@@ -55,10 +57,12 @@ def solve(
             "heun" needs it.  Other methods without step control take the requested times as their steps if it is not given.
         max_steps: raises a MaxStepsError beyond this many steps, rejected ones included; with `step`, beyond this many between
             two requested times.
-        gradient: "exact": of the discrete solution, by backpropagation through the accepted steps.
-        memory: None; a gradient keeps every accepted step.
+        gradient: "exact": of the discrete solution, its step sizes held, by making the accepted steps once more, backwards.
+        memory: bytes that a gradient may hold beside what is returned: some of the accepted states and the tape of one step
+            (see docs/gradients.md).  Default: 1 GiB, or what 64 states and one step need if that is more.  The Adams
+            methods keep the tape of every step.
         params: values to use instead of the llg's, by full name (see `LLG.prepare`).
-        callback: called after each accepted step with (t, dt, m).
+        callback: called after each accepted step with (t, dt, m), m without a graph where a gradient is to come.
 
     Returns:
         (len(t), *batch, 3, *nodes); the first entry is m0.
@@ -75,40 +79,39 @@ def solve(
     values = llg.prepare(params)
     llg.check(values)
     values = without_noise(llg, values, m0)
-    rate = llg(torch.tensor(times[0], dtype=torch.float64), m0, values)
+    with torch.no_grad():
+        rate = llg(torch.tensor(times[0], dtype=torch.float64), m0, values)
     m = m0.expand(torch.broadcast_shapes(m0.shape, rate.shape))
     require_unit_length(llg, values, m, "solve")
     system = llg_system(llg, values, m, rtol, atol)
 
+    def steps(m):
+        for accepted in _steps(llg, system, method, times, m, step, rtol, atol, max_steps):
+            yield accepted
+            if callback is not None:
+                callback(accepted.end, accepted.dt, accepted.m1)
+
+    resolved, live = trainable(values), leaves(llg)
+    needed = torch.is_grad_enabled() and (m.requires_grad or bool(resolved or live))
+    if needed and can_repeat(method) and not is_transformed((m, *every_tensor(values, llg))):
+        path = make_path(system, times, steps, m, resolved, live, _stages(method), memory)
+        return Solution.apply(path, m, *path.resolved, *path.live)
     found = [m]
-    tableau = OWN.get(method) or foreign_tableau(method)
-    if method == "heun":
-        steps = heun_steps(llg, values, system, times, m, step, max_steps)
-    elif tableau is not None:
-        if step is None:
-            steps = adaptive_steps(system, tableau, times[0], times[-1], m, max_steps=max_steps)
-        else:
-            steps = _each_interval(system, tableau, times, m, step, max_steps)
-    else:
-        steps = foreign_steps(system, method, times, m, step, rtol, atol, max_steps)
-    for accepted in steps:
-        collect(found, accepted, times, system)
-        if callback is not None:
-            callback(accepted.t + accepted.dt, accepted.dt, accepted.m1)
+    for accepted in steps(m):
+        found += [accepted.at(times[j], system) for j in accepted.reaches(times, len(found))]
     return torch.stack(found)
 
 
-def collect(found: list, step: Step, times, system) -> None:
-    """Append the states at the requested times that this step reaches."""
-    end = step.t + step.dt
-    while len(found) < len(times):
-        t = times[len(found)]
-        if abs(t - end) <= 1e-9 * step.dt + 1e-15 * abs(t):  # of the step, or rounding of the time
-            found.append(step.m1)
-        elif t < end:
-            found.append(system.project(step.interpolate(t)))
-        else:
-            return
+def _steps(llg, system, method, times, m, step, rtol, atol, max_steps):
+    """The accepted steps of a method from m."""
+    tableau = OWN.get(method) or foreign_tableau(method)
+    if method == "heun":
+        return heun_steps(llg, system, times, m, step, max_steps)
+    if tableau is None:
+        return foreign_steps(system, method, times, m, step, rtol, atol, max_steps)
+    if step is None:
+        return adaptive_steps(system, tableau, times[0], times[-1], m, max_steps=max_steps)
+    return _each_interval(system, tableau, times, m, step, max_steps)
 
 
 def _each_interval(system, tableau, times, m, dt, max_steps):
@@ -163,4 +166,14 @@ def _require_options(method, rtol, atol, step, max_steps, gradient, memory):
     if gradient != "exact":
         raise ValueError(f"solve: gradient = {gradient!r}, expected 'exact'")
     if memory is not None:
-        raise ValueError(f"solve: memory = {memory}, expected None: a gradient keeps every accepted step")
+        require_count("solve: memory", memory)
+        if not can_repeat(method):
+            raise ValueError(
+                f"solve: memory = {memory}, but the steps of {method!r} cannot be repeated one by one; leave memory out"
+            )
+
+
+def _stages(method):
+    """Rates per step, the most that a method without a tableau of ours takes."""
+    tableau = OWN.get(method) or foreign_tableau(method)
+    return len(tableau.c) if tableau else 4

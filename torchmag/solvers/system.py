@@ -38,10 +38,11 @@ def llg_system(llg: LLG, values: Values, m: Tensor, rtol: float, atol: float) ->
         return None
 
     return System(
-        rate=lambda t, m: llg(torch.tensor(t, dtype=torch.float64), m, values),
+        function=lambda t, m, values: llg(torch.tensor(t, dtype=torch.float64), m, values),
         project=lambda m: normalize(m, dim),
         error=error,
         diagnose=diagnose,
+        values=values,
     )
 
 

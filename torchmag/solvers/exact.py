@@ -1,0 +1,214 @@
+"""The exact gradient of a discrete solution, in bounded memory.
+
+Steps are found without a tape.  Each is remembered as a pure map of the state, its times fixed (`Step.again`), and some states are
+kept (`checkpoints`).  Backwards, each step is made once more with a tape of its own, which is gone before the next: what a
+gradient holds is the states kept and one step's tape.  The projection to unit length and the interpolation to the requested
+times are part of the map; step sizes are constants.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from torchmag.solvers.checkpoints import Checkpoints
+from torchmag.solvers.sources import exchanged, found_by, mark, taped_bytes
+from torchmag.solvers.stepper import Step, System
+
+# Bytes that a gradient may hold if the user sets no bound; more only where one step's tape and FEWEST states need more.
+MEMORY, FEWEST = 2**30, 64
+# How many steps of a backward pass are searched for tensors that the forward pass did not know.
+SEARCHED = 8
+
+
+@dataclass(frozen=True)
+class Move:
+    """A step as a pure map.
+
+    Attributes:
+        t: its start, s.
+        again: see `Step.again`.
+        outputs: positions of the requested times that it reaches.
+        dense: whether one of them lies inside it.
+    """
+
+    t: float
+    again: Callable
+    outputs: range
+    dense: bool
+
+
+@dataclass
+class Path:
+    """A trajectory that can be followed once more, forwards and backwards.
+
+    Attributes:
+        system: with values that carry graphs.
+        times: requested, s; the first belongs to the start.
+        steps: from a start, an iterable of accepted steps.
+        resolved: the tensors in the system's values that require a gradient.
+        live: the tensors that enter otherwise, such as the parameters of a drive.
+        checkpoints: the states that are kept.
+        lean: whether each rate gets a tape of its own, not a whole step: more work, less memory.
+        moves: of the steps made.
+    """
+
+    system: System
+    times: Sequence[float]
+    steps: Callable[[Tensor], Iterable[Step]]
+    resolved: Sequence[Tensor]
+    live: Sequence[Tensor]
+    checkpoints: Checkpoints
+    lean: bool
+    moves: list[Move] = field(default_factory=list)
+
+    def run(self, m: Tensor) -> Tensor:
+        """The states at the requested times, (T, *batch, 3, *nodes)."""
+        found = [m]
+        for step in self.steps(m):
+            self.checkpoints.add(step.m0)
+            outputs = step.reaches(self.times, len(found))
+            dense = any(not step.ends_at(self.times[j]) for j in outputs)
+            self.moves.append(Move(step.t, step.again, outputs, dense))
+            found += [step.at(self.times[j], self.system) for j in outputs]
+        return torch.stack(found)
+
+    def pull(self, cotangent: Tensor) -> list[Tensor | None]:
+        """The gradients of the start, the resolved and the live tensors."""
+        copies = [x.detach().requires_grad_() for x in self.resolved]
+        wanted = [*copies, *self.live]
+        plain = taped = self._system_with(copies)
+        if self.lean:
+            taped = replace(plain, function=lambda t, m, values: Rate.apply(plain, t, m, *wanted))
+        totals, adjoint = [None] * len(wanted), torch.zeros_like(cotangent[0])
+        searched = max(1, len(self.moves) // SEARCHED)
+        for number, m in self.checkpoints.backwards(lambda number, m: self._ends(number, plain, m)[0]):
+            start = m.detach().requires_grad_()
+            if number % searched == 0:
+                self._require_known(self.moves[number].t, plain, start, wanted)
+            with torch.enable_grad():
+                ends = self._ends(number, taped, start)
+            cotangents = [adjoint, *(cotangent[j] for j in self.moves[number].outputs)]
+            adjoint, *gradients = torch.autograd.grad(ends, [start, *wanted], cotangents, allow_unused=True)
+            totals = [total if new is None else new if total is None else total + new for total, new in zip(totals, gradients)]
+        return [adjoint + cotangent[0], *totals]
+
+    def pull_with_graph(self, cotangent: Tensor, m: Tensor, sources: Sequence[Tensor]) -> list[Tensor | None]:
+        """`pull`, itself differentiable: with the tape of every step."""
+        with torch.enable_grad():
+            # New nodes, since one value may depend on another: a gradient must not pass from the one to the other here.
+            start, *aliases = [x.view_as(x) for x in (m, *sources[: len(self.resolved)])]
+            system = self._system_with(aliases)
+            state, found = start, [start]
+            for number in range(len(self.moves)):
+                state, *outputs = self._ends(number, system, state)
+                found += outputs
+            wanted = [start, *aliases, *sources[len(self.resolved) :]]
+            given = [x for x in wanted if x.requires_grad]  # the start may not
+            gradients = iter(torch.autograd.grad(torch.stack(found), given, cotangent, create_graph=True, allow_unused=True))
+            return [next(gradients) if x.requires_grad else None for x in wanted]
+
+    def _ends(self, number: int, system: System, m: Tensor) -> list[Tensor]:
+        """The state at the end of a step from m, and those at the requested times within it."""
+        move = self.moves[number]
+        step = move.again(system, m, dense=move.dense)
+        return [step.m1, *(step.at(self.times[j], system) for j in move.outputs)]
+
+    def _system_with(self, resolved: Sequence[Tensor]) -> System:
+        values = exchanged(self.system.values, {id(old): new for old, new in zip(self.resolved, resolved)})
+        return replace(self.system, values=values)
+
+    def _require_known(self, t, system, m, wanted):
+        unknown, _ = depends_on(system, t, m, wanted)
+        if unknown:
+            raise TypeError(
+                f"solve: a tensor of shape {tuple(unknown[0].shape)} that requires a gradient enters at t = {t:g} s only, by a "
+                f"parameter that closes over it; give it as an nn.Parameter of a Module, or in params="
+            )
+
+
+class Rate(torch.autograd.Function):
+    """A rate whose tape is made when its gradient is taken, and gone thereafter."""
+
+    @staticmethod
+    def forward(ctx, system: System, t: float, m: Tensor, *wanted: Tensor) -> Tensor:
+        ctx.system, ctx.t = system, t
+        ctx.save_for_backward(m, *wanted)
+        return system.rate(t, m)
+
+    @staticmethod
+    def backward(ctx, cotangent):
+        m, *wanted = ctx.saved_tensors
+        m = m.detach().requires_grad_()
+        with torch.enable_grad():
+            rate = ctx.system.rate(ctx.t, m)
+        return None, None, *torch.autograd.grad(rate, [m, *wanted], cotangent, allow_unused=True)
+
+
+class Solution(torch.autograd.Function):
+    """The states at the requested times as a function of the start and of the tensors that a Path depends on."""
+
+    @staticmethod
+    def forward(ctx, path: Path, m: Tensor, *sources: Tensor) -> Tensor:
+        ctx.path = path
+        ctx.save_for_backward(m, *sources)
+        return path.run(m.detach())
+
+    @staticmethod
+    def backward(ctx, cotangent):
+        m, *sources = ctx.saved_tensors
+        path = ctx.path
+        found = path.pull_with_graph(cotangent, m, sources) if torch.is_grad_enabled() else path.pull(cotangent)
+        return None, *found
+
+
+def depends_on(system: System, t: float, m: Tensor, known: Sequence[Tensor]) -> tuple[list[Tensor], int]:
+    """The tensors beside m and the known ones that a rate has a gradient to, and the bytes of its tape.
+
+    Raises:
+        TypeError: see `found_by`.
+    """
+    before = mark()
+    with torch.enable_grad():
+        rate = system.rate(t, m)
+    return found_by(rate, before, [m, *known], "solve"), taped_bytes(rate, [m, *known])
+
+
+def make_path(
+    system: System,
+    times: Sequence[float],
+    steps: Callable[[Tensor], Iterable[Step]],
+    m: Tensor,
+    resolved: Sequence[Tensor],
+    live: Sequence[Tensor],
+    stages: int,
+    memory: int | None,
+) -> Path:
+    """A Path whose gradient holds at most `memory` bytes.
+
+    Raises:
+        ValueError: a memory that holds no step.
+        TypeError: see `found_by`.
+    """
+    copies = [x.detach().requires_grad_() for x in resolved]
+    path = Path(system, times, steps, resolved, list(live), Checkpoints(2), False)
+    system, start, tape = path._system_with(copies), m.detach().requires_grad_(), 0
+    for t in (times[0], 0.5 * (times[0] + times[-1]), times[-1]):
+        more, size = depends_on(system, t, start, [*copies, *path.live])
+        path.live += more
+        tape = max(tape, size)
+    state = m.numel() * m.element_size()
+    totals = 2 * sum(x.numel() * x.element_size() for x in (*resolved, *path.live))
+    whole, least = (n * tape + (2 * stages + 4) * state + totals for n in (stages + 1, 2))
+    if memory is None:
+        memory = max(MEMORY, whole + FEWEST * state)
+    path.lean = memory < whole + min(FEWEST, 16) * state
+    slots = int((memory - (least if path.lean else whole)) // state)
+    if slots < 2:
+        raise ValueError(
+            f"solve: memory = {memory:_} bytes is too small for the gradient of a single step; this problem needs at least "
+            f"{least + 2 * state:_}, and more to keep from making steps many times ({whole + FEWEST * state:_} is comfortable)"
+        )
+    path.checkpoints = Checkpoints(slots)
+    return path
