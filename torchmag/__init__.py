@@ -38,7 +38,7 @@ from torchmag.layout import positions
 from torchmag.llg import LLG
 from torchmag.magnet import Magnet
 from torchmag.mesh import Mesh
-from torchmag.observables import average, max_angle, max_torque, topological_charge
+from torchmag.observables import average, hopf_index, max_angle, max_torque, topological_charge
 from torchmag.parameters import Bounded, Derived, Positive, UnitVector, by_region
 from torchmag.solvers import Evolve, Minimization, Relaxation, hysteresis, minimize, relax, solve
 from torchmag.states import random, uniform, vortex

@@ -80,6 +80,48 @@ def topological_charge(m: Tensor, magnet: Magnet, *, axis: int = 2, plane: int |
     return sign * (angle * inside).sum((-2, -1)) / (4 * math.pi)
 
 
+def hopf_index(m: Tensor, magnet: Magnet) -> Tensor:
+    """Hopf index of a 3D texture, the linking number of its lines of equal m: (*batch, 3, *nodes) -> (*batch).
+
+    -1/(4 pi)^2 int F.A dx with F_a = m.(d_b m x d_c m), curl A = F (Whitehead, Proc. Natl. Acad. Sci. 33, 117 (1947); the sign is
+    mumax3's).  The flux of F through the faces between nodes is the exact solid angle of m, so that none is lost; A follows by
+    Fourier transform.  Defined where m is the same all over the outer surface, or the axis is periodic; differentiable.
+
+    Args:
+        m: unit vectors; faces with a node outside the body carry no flux.
+
+    Raises:
+        ValueError: a mesh that is not 3D.
+    """
+    mesh = magnet.mesh
+    check_field(m, magnet, "hopf_index")
+    if mesh.dim != 3:
+        raise ValueError(f"hopf_index: the mesh is {mesh.dim}D, expected 3D; topological_charge takes 2D textures")
+    inside = _body(magnet, m)["mass"] > 0
+    waves = [2 * math.pi * torch.fft.fftfreq(n, dtype=m.dtype, device=m.device) for n in mesh.nodes]
+    waves[2] = waves[2][: mesh.nodes[2] // 2 + 1].abs()
+    k = torch.meshgrid(*waves, indexing="ij")
+    flux = []
+    for a in range(3):
+        b, c = (a + 1) % 3 - 3, (a + 2) % 3 - 3
+        corners = [m, m.roll(-1, b), m.roll((-1, -1), (b, c)), m.roll(-1, c)]
+        whole = inside & inside.roll(-1, b) & inside.roll((-1, -1), (b, c)) & inside.roll(-1, c)
+        angle = _solid_angle(*corners[:3], dim=-4) + _solid_angle(corners[0], *corners[2:], dim=-4)
+        # A face lies half a cell beyond its first node.
+        shift = torch.polar(torch.ones_like(k[b]), -0.5 * (k[b] + k[c]))
+        flux.append(torch.fft.rfftn(angle * whole, dim=(-3, -2, -1)) * shift)
+    # The difference between neighbours is 2 i sin(k/2): F = i s x A, so that A = i s x F / s^2.
+    s = [2 * torch.sin(0.5 * x) for x in k]
+    square = s[0] ** 2 + s[1] ** 2 + s[2] ** 2
+    helicity = sum(s[a] * (flux[a - 2] * flux[a - 1].conj()).imag for a in range(3)) / (square + (square == 0))
+    # One half of the spectrum stands for both, but for the planes that are their own mirror image.
+    twice = torch.full_like(waves[2], 2.0)
+    twice[0] = 1.0
+    if mesh.nodes[2] % 2 == 0:
+        twice[-1] = 1.0
+    return (2 * helicity * twice).sum((-3, -2, -1)) / (math.prod(mesh.nodes) * (4 * math.pi) ** 2)
+
+
 def max_torque(energy: Energy, m: Tensor, t=0.0) -> Tensor:
     """The largest |m x H| over the nodes, A/m: (*batch, 3, *nodes) -> (*batch)."""
     if not isinstance(energy, Energy):
@@ -113,9 +155,9 @@ def _body(magnet, m):
     return magnet.at(magnet.prepare(), torch.zeros((), dtype=torch.float64), m, {})
 
 
-def _solid_angle(a, b, c):
-    """The signed solid angle of the spherical triangle of unit vectors (..., 3, x, y) (van Oosterom and Strackee 1983)."""
-    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = (v.unbind(-3) for v in (a, b, c))
+def _solid_angle(a, b, c, dim=-3):
+    """The signed solid angle of the spherical triangle of unit vectors (..., 3, *grid) (van Oosterom and Strackee 1983)."""
+    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = (v.unbind(dim) for v in (a, b, c))
     volume = ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
-    ab, bc, ca = ((u * v).sum(-3) for u, v in ((a, b), (b, c), (c, a)))
+    ab, bc, ca = ((u * v).sum(dim) for u, v in ((a, b), (b, c), (c, a)))
     return 2 * torch.atan2(volume, 1 + ab + bc + ca)
