@@ -5,6 +5,7 @@ Each module is a group of cases; `torchmag validate` runs them.
 
 from torchmag.cases import (
     anisotropy,
+    cell_fields,
     consistency,
     currents,
     demag,
@@ -35,6 +36,7 @@ from torchmag.cases.table import Case
 
 MODULES = (
     demag,
+    cell_fields,
     kernels,
     periodic,
     exchange,
