@@ -7,6 +7,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
+import torch.nn.utils.parametrize
+import torch.nn.utils.prune
 
 import torchmag as tm
 from torchmag.geometry import Sphere, from_image, regions
@@ -217,3 +219,31 @@ def test_terms_on_the_meta_device():
         )
         m = torch.empty(3, *magnet.mesh.nodes)
     assert all(term(m).shape == m.shape and term(m).device.type == "meta" for term in made)
+
+
+def test_a_mask_is_a_fraction():
+    mesh = film().mesh
+    mask = torch.tensor([[True, False], [True, True], [False, True]])
+    m = tm.random(mesh, seed=3)
+    expected = tm.Exchange(tm.Magnet(mesh, 8e5, mask.double()), 1e-11).field(m)
+    for fraction in (mask, mask.numpy()):
+        assert torch.equal(tm.Exchange(tm.Magnet(mesh, 8e5, fraction), 1e-11).field(m), expected)
+    disk = Sphere(1.2e-9, center=(1e-9, 1e-9, 0.5e-9)).mask(mesh)
+    assert tm.Magnet(mesh, 8e5, disk).fraction.sum() == disk.sum()
+    with pytest.raises(TypeError, match="fraction is a torch.int64 tensor"):
+        tm.Magnet(mesh, 8e5, mask.long())
+
+
+def test_tools_of_torch_still_reach_a_term():
+    class Absolute(torch.nn.Module):
+        def forward(self, x):
+            return x.abs()
+
+    m = tm.random(film().mesh, seed=4)
+    term = tm.Exchange(film(), torch.nn.Parameter(torch.full((3, 2), -1e-11).abs()))
+    expected = term.energy(m)
+    torch.nn.utils.parametrize.register_parametrization(term, "A", Absolute())
+    torch.testing.assert_close(term.energy(m), expected, rtol=1e-14, atol=0)
+    with pytest.raises(TypeError, match="has no attribute 'Aex'"):
+        term.Aex = 1e-11
+    torch.nn.utils.prune.random_unstructured(tm.Exchange(film(), torch.nn.Parameter(torch.ones(3, 2))), "A", amount=0.5)

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +20,7 @@ class Magnet(Sealed, Parametric):
     Args:
         mesh: the grid.
         Ms: saturation magnetisation, A/m; number or cells (*batch, *cells), >= 0.
-        fraction: magnetic volume fraction of each cell, in [0, 1]; multiplies Ms and every local energy density.
+        fraction: magnetic volume fraction of each cell, in [0, 1], or a mask (bool); multiplies Ms and every local energy density.
             Default: 1 where Ms > 0 and 0 elsewhere.
         dtype, device: of the buffers made here and of every term on this body; torch's defaults, or those of a tensor Ms.
 
@@ -58,11 +59,18 @@ class Magnet(Sealed, Parametric):
         else:
             role = Role(Scalar, self.mesh.cells, lower=0.0, upper=1.0)
             if value is not None:
-                self._register(name, value, role)
+                self._register(name, self._as_fraction(value), role)
                 return
             self._forget(name)
             self.__dict__[name] = None
             self._roles[name] = role  # known by name, so that `prepare` can override the default
+
+    def _as_fraction(self, value):
+        """A mask, bool (*cells), as it comes from a shape or a picture, to the numbers 0 and 1."""
+        if isinstance(value, np.ndarray) and value.dtype == bool:
+            value = torch.from_numpy(value)
+        masks = isinstance(value, Tensor) and value.dtype == torch.bool
+        return value.to(self.reference) if masks else value
 
     @property
     def reference(self) -> Tensor:

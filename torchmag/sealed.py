@@ -22,9 +22,13 @@ class Sealed(nn.Module, metaclass=_SealedType):
     """
 
     def __setattr__(self, name, value):
-        if "_sealed" in self.__dict__ and not name.startswith("_") and not hasattr(self, name):
+        if "_sealed" in self.__dict__ and not name.startswith("_") and not hasattr(self, name) and name not in self._open():
             self._refuse(name)
         super().__setattr__(name, value)
+
+    def _open(self):
+        # torch.nn.utils.parametrize keeps its own there, and takes a parameter away before it puts another in its place.
+        return ("parametrizations", *self.__dict__.get("_roles", ()))
 
     def _refuse(self, name):
         known = list(self.__dict__.get("_roles", ()))

@@ -16,7 +16,7 @@ class InterfaceTorque(Torque):
     """A torque per area of the film, divided by its thickness d.
 
     The default of d, None, is the extent of the magnetic body along z: on a 3D mesh sum_z fraction dz of each column of cells,
-    so that empty cells do not count; the cell size dx[2] on a 1D or 2D mesh.
+    so that empty cells do not count (of one period, where z is periodic); the cell size dx[2] on a 1D or 2D mesh.
     """
 
     def __init__(self, magnet: Magnet, d):
