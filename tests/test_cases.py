@@ -3,6 +3,7 @@
 import csv
 
 import pytest
+import torch
 
 from torchmag import cases
 from torchmag.cases import depinning, walls
@@ -14,6 +15,8 @@ PARAMETERS = [pytest.param(case, id=case.id, marks=[pytest.mark.slow] if case.sl
 
 @pytest.mark.parametrize("case", PARAMETERS)
 def test_case(case):
+    # As on the command line: no case may lean on the default dtype of the tests.
+    torch.set_default_dtype(torch.float32)
     rows = case.rows()
     assert not [
         f"{row.name}: {row.got:.6g}, expected {row.expected:.6g} +- {row.tolerance:.2g}" for row in rows if not row.passed
@@ -25,7 +28,8 @@ def test_case(case):
 def test_ids_are_unique():
     ids = [case.id for case in cases.every()]
     assert len(set(ids)) == len(ids)
-    assert not {name.lower() for name in ids} & {*cases.groups(), "all", "fast"}
+    assert not {name.lower() for name in ids} & {*cases.groups(), "all", "fast", "slow"}
+    assert not {*cases.groups()} & {"all", "fast", "slow"}
 
 
 def test_list(capsys):
@@ -33,7 +37,8 @@ def test_list(capsys):
     printed = capsys.readouterr().out
     for case in cases.every():
         line = next(line for line in printed.splitlines() if line.split()[:1] == [case.id])
-        assert case.title in line and case.source in line and line.split()[1] == ("slow" if case.slow else "fast")
+        assert case.title in line and case.source in line
+        assert line.split()[1:4] == ["slow" if case.slow else "fast", f"{case.seconds:g}", "s"]
 
 
 def test_one_case(capsys, tmp_path):
@@ -53,6 +58,10 @@ def test_groups_and_repetitions(monkeypatch):
     assert cases.choose(["all"]) == everything
     assert cases.choose(["fast", "walls", "ANI-07"]) == tuple(case for case in everything if not case.slow)
     assert cases.choose(["dmi"]) == cases.groups()["dmi"]
+    assert cases.choose(["fast", "slow"]) == everything
+    assert {case.id for case in cases.choose(["thermal", "DEM-01"])} == {case.id for case in cases.groups()["thermal"]} | {
+        "DEM-01"
+    }
 
 
 @pytest.mark.parametrize("arguments", [["DMI-99"], ["walls", "nonsense"]])
@@ -85,6 +94,7 @@ def test_a_number_out_of_tolerance_is_exit_code_1(rows, monkeypatch, capsys, tmp
     assert "OUT OF TOLERANCE: X-1" in printed and "X-2" in printed
     text = page.read_text()
     assert "**OUT**" in text or "**Did not finish.**" in text
+    assert "2 cases, " in text and "1 out of tolerance" in text
     assert "| y | 1 | 1 | 0.5 | < 1 % | ok |" in text and "| shown | 1 | 2 | | | |" in text
 
 

@@ -67,7 +67,7 @@ def _length(argument):
 def _add_validate(commands):
     validate = commands.add_parser("validate", help="published problems beside their reference numbers")
     validate.add_argument(
-        "names", nargs="*", metavar="CASE", help="all, fast, a group or the id of a case; none lists every case"
+        "names", nargs="*", metavar="CASE", help="all, fast, slow, a group or the id of a case; none lists every case"
     )
     validate.add_argument("--csv", type=Path, metavar="FILE", help="write the numbers as CSV")
     validate.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as a page, such as docs/validation.md")

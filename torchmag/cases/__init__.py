@@ -76,18 +76,20 @@ def every() -> tuple[Case, ...]:
 
 
 def choose(names) -> tuple[Case, ...]:
-    """The cases of these names: "all", "fast", a group, or an id; each once, in their own order.
+    """The cases of these names: "all", "fast", "slow", a group, or an id; each once, in their own order.
 
     Raises:
         ValueError: a name that nothing has.
     """
     known, chosen = groups(), set()
     for name in names:
-        if name in ("all", "fast"):
-            found = [case for case in every() if name == "all" or not case.slow]
+        if name in ("all", "fast", "slow"):
+            found = [case for case in every() if name == "all" or case.slow == (name == "slow")]
         else:
             found = known.get(name) or [case for case in every() if case.id.lower() == name.lower()]
         if not found:
-            raise ValueError(f"no case is called {name!r}; expected all, fast, a group ({', '.join(known)}) or an id of the list")
+            raise ValueError(
+                f"no case is called {name!r}; expected all, fast, slow, a group ({', '.join(known)}) or an id of the list"
+            )
         chosen |= {case.id for case in found}
     return tuple(case for case in every() if case.id in chosen)

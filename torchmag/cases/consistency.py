@@ -120,4 +120,4 @@ def _demag(magnet, Ms):
     return tm.Demag(tm.Magnet(mesh, Ms, dtype=torch.float64))
 
 
-CASES = (Case("INV-01", "fields are derivatives of energies", "exact; magnum.np inverse_test", fields),)
+CASES = (Case("INV-01", "fields are derivatives of energies", "exact; magnum.np inverse_test", fields, seconds=2),)

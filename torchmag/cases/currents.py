@@ -50,5 +50,5 @@ def long_wire() -> list[Row]:
 SOURCE = "exact, Biot and Savart; magnum.np oersted_test.py"
 CASES = (
     Case("OER-01s", "field of a current in a short wire", SOURCE, short_wire),
-    Case("OER-01", "field of a current in a long wire", SOURCE, long_wire, seconds=20),
+    Case("OER-01", "field of a current in a long wire", SOURCE, long_wire, seconds=9),
 )

@@ -148,7 +148,7 @@ def fine() -> list[Row]:
 
 SOURCE = "analytic: Heistracher et al., JMMM 548, 168875; Table I of Abert et al., npj Comput. Mater. 11, 193"
 CASES = (
-    Case("DWP-01s", "fields that hold a wall at a material boundary", SOURCE, static),
-    Case("DWP-01", "depinning fields at a material boundary, 1 nm", SOURCE, coarse, seconds=60),
-    Case("DWP-01h", "depinning fields where A jumps, to 0.25 nm", SOURCE, fine, seconds=60),
+    Case("DWP-01s", "fields that hold a wall at a material boundary", SOURCE, static, seconds=4),
+    Case("DWP-01", "depinning fields at a material boundary, 1 nm", SOURCE, coarse, seconds=70),
+    Case("DWP-01h", "depinning fields where A jumps, to 0.25 nm", SOURCE, fine, seconds=300),
 )

@@ -127,8 +127,8 @@ def fine_cube() -> list[Row]:
 SP3 = "Rave et al., J. Magn. Magn. Mater. 190, 332 (8.47); extrapolated 8.4687, arXiv 2107.07855"
 CASES = (
     Case("MIN-01", "box with an easy axis", "OOMMF on the same cells, run for torchmag", box),
-    Case("MIN-05", "energies of a vortex in an ellipse", "OOMMF via mumax3 test/energy.mx3", ellipse, seconds=20),
+    Case("MIN-05", "energies of a vortex in an ellipse", "OOMMF via mumax3 test/energy.mx3", ellipse, seconds=4),
     Case("MIN-06", "vortex in a slab", "mumax3 test/exchange3d.mx3", slab),
     Case("SP3-01", "muMAG standard problem 3: flower and vortex", SP3, coarse_cubes, seconds=2),
-    Case("SP3-01h", "muMAG standard problem 3 on 32 cells", SP3, fine_cube, seconds=20),
+    Case("SP3-01h", "muMAG standard problem 3 on 32 cells", SP3, fine_cube, seconds=7),
 )

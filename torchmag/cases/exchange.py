@@ -110,7 +110,7 @@ def orders() -> list[Row]:
 
 CASES = (
     Case("EXC-01", "exchange field at the nodes of a line", "nmag (finmag src/finmag/tests/nmag/exchange_1d)", line),
-    Case("EXC-03", "damped motion of a box", "nmag (finmag src/finmag/tests/nmag/exchange_3d)", box, seconds=3),
+    Case("EXC-03", "damped motion of a box", "nmag (finmag src/finmag/tests/nmag/exchange_3d)", box, seconds=4),
     Case("EXC-05", "exchange: order of convergence", "exact; MicroMagnetic.jl test/test_exch.jl", orders),
     Case("EXC-04", "exchange energy of a spiral", "exact; mumax+ test/test_exchange.py; AIP Adv. 4, 107133, Fig. 5", spiral),
 )

@@ -94,7 +94,7 @@ def wall_motion() -> list[Row]:
 
 CASES = (
     Case(
-        "LLG-09", "bar 30x30x100 nm relaxes", "nmag and OOMMF (finmag examples/exchange_demag; cells of 2.5 nm)", bar, seconds=60
+        "LLG-09", "bar 30x30x100 nm relaxes", "nmag and OOMMF (finmag examples/exchange_demag; cells of 2.5 nm)", bar, seconds=6
     ),
     Case("DWM-01", "wall below the Walker field", "Schryer and Walker, J. Appl. Phys. 45, 5406, exact", wall_motion, seconds=60),
 )

@@ -106,5 +106,5 @@ CASES = (
         limits,
     ),
     Case("MIN-04", "infinite wire in a field across it", "OOMMF, truly periodic, run for torchmag", hard_axis, seconds=2),
-    Case("LLG-10", "array of rectangles", "mumax3 test/pbc1.mx3; mumax+ test/test_PBC.py", array, seconds=60),
+    Case("LLG-10", "array of rectangles", "mumax3 test/pbc1.mx3; mumax+ test/test_PBC.py", array, seconds=4),
 )

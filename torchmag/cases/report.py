@@ -67,6 +67,8 @@ def write_markdown(path: Path, results: Results) -> None:
         "",
         f"Written by `torchmag validate --markdown` on {today}: torchmag {_version('torchmag')}, torch {torch.__version__}, float64.",
         "Not to be edited by hand. Deviations are in percent of the tolerance; numbers without one are shown, not judged.",
+        "",
+        _count(results),
     ]
     for case, rows in results:
         lines += ["", f"## {case.id}: {case.title}", "", f"Reference: {case.source}.", ""]
@@ -76,6 +78,13 @@ def write_markdown(path: Path, results: Results) -> None:
         lines += ["| quantity | got | reference | tolerance | deviation | |", "|---|---:|---:|---:|---:|---|"]
         lines += [_line(row) for row in rows]
     path.write_text("\n".join(lines) + "\n")
+
+
+def _count(results):
+    rows = [row for _, rows in results for row in rows]
+    judged = [row for row in rows if row.tolerance is not None]
+    out = sum(not row.passed for row in judged) + sum(not rows for _, rows in results)
+    return f"{len(results)} cases, {len(judged)} numbers judged, {out} out of tolerance; {len(rows) - len(judged)} numbers shown."
 
 
 def _line(row):

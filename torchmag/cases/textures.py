@@ -183,10 +183,10 @@ def small_skyrmion() -> list[Row]:
 
 CASES = (
     Case("DMI-04", "interface DMI: skyrmion in a disk", "exact profile of Cortes-Ortuno et al., NJP 20, 113015", skyrmion_in_disk),
-    Case("DMI-09", "interface DMI turns a Bloch into a Neel wall", "mumax3 test/dmi.mx3; Thiaville et al., EPL 100, 57002", bloch_to_neel),
-    Case("DMI-11", "bulk DMI treats the axes alike", "symmetry; mumax3 test/dmibulksymm.mx3", permutations, seconds=60),
-    Case("DMI-12", "dissipation with DMI at free edges", "mumax3 test/dmienergy.mx3, extrapolated to small cells", dissipation, seconds=60),
+    Case("DMI-09", "interface DMI turns a Bloch into a Neel wall", "mumax3 test/dmi.mx3; Thiaville et al., EPL 100, 57002", bloch_to_neel, seconds=2),
+    Case("DMI-11", "bulk DMI treats the axes alike", "symmetry; mumax3 test/dmibulksymm.mx3", permutations, seconds=12),
+    Case("DMI-12", "dissipation with DMI at free edges", "mumax3 test/dmienergy.mx3, extrapolated to small cells", dissipation, seconds=40),
     Case("DMI-13", "skyrmion with demagnetising field", "ubermag, micromagnetictests/calculatortests/skyrmion.py", skyrmion_with_demag),
-    Case("TOP-01", "topological charge of bubbles", "mumax3 test/topologicalcharge-skyrmion.mx3", bubbles),
+    Case("TOP-01", "topological charge of bubbles", "mumax3 test/topologicalcharge-skyrmion.mx3", bubbles, seconds=2),
     Case("TOP-03", "topological charge of a skyrmion", "fidimag tests/test_skyrmion_number.py", small_skyrmion),
 )  # fmt: skip

@@ -194,13 +194,13 @@ LELIAERT = "exact; Leliaert et al., AIP Adv. 7, 125010 (2017)"
 CASES = (
     Case("THM-00", "strength of the thermal field", LELIAERT, variance),
     Case("THM-01s", "paramagnet on its way to equilibrium", "exact, Fokker-Planck equation of Brown", paramagnet, seconds=2),
-    Case("THM-01", "paramagnet in equilibrium", LELIAERT, equilibrium, seconds=240),
+    Case("THM-01", "paramagnet in equilibrium", LELIAERT, equilibrium, seconds=100),
     Case("THM-03", "relaxation over a barrier", "mumax3 test/rk4temperature.mx3; Fokker-Planck equation", relaxation, seconds=60),
     Case(
         "THM-06",
         "spin thermometer",
         "Ma et al., Phys. Rev. E 82, 031111 (2010); mumax3 test/runningaverage.mx3",
         thermometer,
-        seconds=120,
+        seconds=20,
     ),
 )
