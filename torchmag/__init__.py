@@ -33,7 +33,15 @@ from torchmag.energies import (
     Zeeman,
 )
 from torchmag.energy import Energy, LocalEnergy, Sum
-from torchmag.errors import ConvergenceError, FormError, IntegrationError, MaxStepsError, NonFiniteError, StepSizeError
+from torchmag.errors import (
+    ConvergenceError,
+    FormError,
+    GradientError,
+    IntegrationError,
+    MaxStepsError,
+    NonFiniteError,
+    StepSizeError,
+)
 from torchmag.layout import positions
 from torchmag.llg import LLG
 from torchmag.magnet import Magnet

@@ -34,6 +34,10 @@ class MaxStepsError(IntegrationError):
     """The maximum number of steps was used up before the last requested time."""
 
 
+class GradientError(RuntimeError):
+    """A gradient that does not exist, or that cannot be trusted."""
+
+
 class ConvergenceError(RuntimeError):
     """An equilibrium search that ended before its tolerance.
 

@@ -7,12 +7,13 @@ from torchmag.constants import gamma_0
 from torchmag.energy import Energy, Sum
 from torchmag.forms import Scalar
 from torchmag.parameters import Parametric, Role, Values, depends_on
+from torchmag.sealed import Sealed
 from torchmag.term import as_time, check_field, node_mask
 from torchmag.thermal import ThermalField
 from torchmag.torque import Torque
 
 
-class LLG(Parametric):
+class LLG(Sealed, Parametric):
     """dm/dt = -gamma / (1 + alpha^2) [m x H + alpha m x (m x H)]  (Abert et al. 2024, Eq. 1).
 
     `llg(t, m)` is the right-hand side that torchdiffeq integrates: a pure function of its arguments.
@@ -90,10 +91,11 @@ class LLG(Parametric):
 
     def forward(self, t, m: Tensor, values: Values | None = None) -> Tensor:
         values = self.complete(t, m, values)
-        H = self.energy._field(m, values["energy"])
-        for field in self._other_fields(t, m, values).values():
-            H = H + field
-        return self._rate(m, H, values)
+        return self._rate(m, self._effective(t, m, values), values)
+
+    def effective_field(self, m: Tensor, t=0.0, values: Values | None = None) -> Tensor:
+        """The field that m precesses about, of energy and torques together, A/m: (*batch, 3, *nodes)."""
+        return self._effective(t, m, self.complete(t, m, values))
 
     def fields(self, m: Tensor, t=0.0, values: Values | None = None) -> dict[str, Tensor]:
         """The field of each term and torque by name, A/m; "temperature" among them if `values` holds its noise."""
@@ -119,6 +121,12 @@ class LLG(Parametric):
             given = self.temperature._at_own(values["temperature"], t, m, cache)
             own["temperature"] = given | shared | {"T": self._to_nodes(given["T"], energy["magnet"])}
         return own
+
+    def _effective(self, t, m, values):
+        H = self.energy._field(m, values["energy"])
+        for field in self._other_fields(t, m, values).values():
+            H = H + field
+        return H
 
     def _other_fields(self, t, m, values):
         found = {}

@@ -129,9 +129,9 @@ class Parametric(nn.Module):
         like = self.reference
         if isinstance(value, Tensor):
             if value.dtype != like.dtype:
+                other = f" or build the Magnet with dtype={value.dtype}" if value.is_floating_point() else ""
                 raise TypeError(
-                    f"{title} is a {value.dtype} tensor, the magnet is {like.dtype}; convert it with .to({like.dtype}) "
-                    f"or build the Magnet with dtype={value.dtype}"
+                    f"{title} is a {value.dtype} tensor, the magnet is {like.dtype}; convert it with .to({like.dtype}){other}"
                 )
             if value.device != like.device:
                 raise ValueError(f"{title} is on {value.device}, the magnet on {like.device}; move one with .to()")

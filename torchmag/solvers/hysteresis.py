@@ -44,7 +44,7 @@ def hysteresis(
         t, tolerance, max_steps, method, frozen, params: as in `minimize`.
 
     Returns:
-        m at every field, (F, *batch, 3, *nodes), or (m, records); without a graph.
+        m at every field, (F, *batch, 3, *nodes), or (m, records).  Gradients are those of each equilibrium, as in `minimize`.
     Raises:
         ConvergenceError: no equilibrium at one of the fields; carries m at the fields before and there.
     """
@@ -80,7 +80,7 @@ def _fields(fields, energy):
         raise ValueError(f"hysteresis: fields has shape {tuple(fields.shape)}, expected (F, 3) or (F, *batch, 3), A/m")
     if not bool(torch.isfinite(fields).all()):
         raise ValueError("hysteresis: fields holds values that are not finite")
-    fields = fields.detach().to(energy.reference)
+    fields = fields.to(energy.reference)
     return fields if fields.ndim == 2 else fields.reshape(*fields.shape, *(1,) * energy.mesh.dim)
 
 

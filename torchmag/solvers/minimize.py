@@ -8,18 +8,16 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from torchmag import layout
 from torchmag.energy import Energy, Sum
 from torchmag.errors import ConvergenceError, NonFiniteError
-from torchmag.layout import component_dim
-from torchmag.parameters import Values
 from torchmag.solvers.bb import BarzilaiBorwein
 from torchmag.solvers.descent import descend
+from torchmag.solvers.implicit import Balance, attach
+from torchmag.solvers.landscape import make_landscape
 from torchmag.solvers.lbfgs import LBFGS
-from torchmag.solvers.precondition import exchange_preconditioner
-from torchmag.solvers.sphere import Landscape
-from torchmag.solvers.system import require_count, require_unit_vectors
-from torchmag.term import as_time, check_field, node_mask
+from torchmag.solvers.sources import every_tensor, is_transformed, leaves, trainable
+from torchmag.solvers.system import require_count
+from torchmag.term import as_time, check_field
 
 METHODS = {"lbfgs": LBFGS, "bb": BarzilaiBorwein}
 
@@ -76,11 +74,13 @@ def minimize(
         callback: called after each step with (step, residual, m).
 
     Returns:
-        m, or (m, record); without a graph.
+        m, or (m, record).  Its gradient with respect to the parameters is that of the equilibrium (see `implicit`), which does not
+        depend on the path that led there; with respect to m0 it is zero but at frozen nodes.
     Raises:
         ConvergenceError: not converged after max_steps, or steps too short to change m (without `info`); carries m and the
             record.
         NonFiniteError: a field that is not finite at m0.
+        GradientError: in the backward pass: m is no equilibrium, or the loss depends on a motion that costs no energy.
     """
     if not isinstance(energy, Energy):
         raise TypeError(f"minimize: energy is a {type(energy).__name__}, expected an energy term or a torchmag.Sum")
@@ -91,14 +91,21 @@ def minimize(
         raise ValueError(f"minimize: method = {method!r}, expected one of {', '.join(METHODS)}")
     if not isinstance(t, Real | Tensor) or not math.isfinite(t):
         raise ValueError(f"minimize: t = {t!r}, expected one time in s, at which drives are held")
+    now = as_time(t, "minimize")
+    values = energy.prepare(params)
+    if is_transformed((m0, *every_tensor(values, energy))):
+        raise TypeError("minimize: transforms of torch.func do not reach through it; use torch.autograd, or relax")
     with torch.no_grad():
-        values = energy.prepare(params)
         energy.check(values)
         energy.magnet.check(values["magnet"], "magnet.")
-        now = as_time(t, "minimize")
-        landscape, m = _landscape(energy, values, m0.detach(), now, frozen)
-        _require_finite(energy, values, m, now)
-        m, record = _run(landscape, METHODS[method], m, tolerance, max_steps, callback)
+        landscape, start = make_landscape(energy, values, m0.detach(), now, frozen, "minimize")
+        _require_finite(energy, values, start, now)
+        m, record = _run(landscape, METHODS[method], start, tolerance, max_steps, callback)
+    resolved, live = trainable(values), leaves(energy)
+    if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
+        failure = None if record.converged else f"max |m x H| / Ms = {record.residual:.3g}"
+        field = lambda m, values: energy.field(m, now, values)
+        m = attach(Balance(field, values, resolved, live, landscape, "minimize", failure), m, m0)
     if info:
         return m, record
     if not record.converged:
@@ -119,26 +126,6 @@ def _run(landscape, make, m, tolerance, max_steps, callback):
                 callback(steps, residual, state.m)
         if steps >= max_steps or not bool(((state.residual > tolerance) & ~state.stuck).any()):
             return state.m, Minimization(residual <= tolerance, residual, steps, evaluations)
-
-
-def _landscape(energy: Energy, values: Values, m: Tensor, t: Tensor, frozen) -> tuple[Landscape, Tensor]:
-    """The landscape, and m expanded to the batch of the fields."""
-    mesh, dim = energy.mesh, component_dim(energy.mesh)
-    m = m.expand(torch.broadcast_shapes(m.shape, energy.field(m, t, values).shape))
-    complete = energy.complete(m, t, values)
-    body = complete["magnet"]
-    require_unit_vectors(body["mass"], m, dim, "minimize")
-    mass = body["mass"].unsqueeze(dim)
-    moving = mass > 0
-    if frozen is not None:
-        moving = moving & ~node_mask(frozen, mesh, m, "minimize")
-    axes = tuple(range(dim, 0))
-    share = mass * moving
-    moment = share.sum(axes, keepdim=True)
-    weight = share / (moment + (moment == 0))
-    Ms = layout.expand_to_cells(body["Ms"], mesh).amax(axes[1:], keepdim=True).unsqueeze(dim)
-    precondition = exchange_preconditioner(energy, complete, m, Ms)
-    return Landscape(lambda m: energy.field(m, t, values) / Ms * moving, weight, moving, precondition, axes), m
 
 
 def _require_finite(energy, values, m, t):

@@ -13,8 +13,12 @@ from torchmag.layout import component_dim
 from torchmag.llg import LLG
 from torchmag.parameters import Values
 from torchmag.solvers.bosh3 import BOSH3
+from torchmag.solvers.implicit import Balance, attach
+from torchmag.solvers.landscape import make_landscape
+from torchmag.solvers.sources import every_tensor, is_transformed, leaves, trainable
 from torchmag.solvers.stepper import Controller, System, adaptive_steps, require_finite
 from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
+from torchmag.term import as_time
 
 # Large enough to make the precession a perturbation of 1e-3, which changes the path a little and the equilibrium not at all.
 DAMPING = 1e3
@@ -63,9 +67,11 @@ def relax(
         callback: called after each step with (step, residual, m).
 
     Returns:
-        m, or (m, record).
+        m, or (m, record).  Its gradient with respect to the parameters is that of the equilibrium (see `implicit`), which does not
+        depend on the path that led there; with respect to m0 it is zero but at frozen nodes.
     Raises:
         ConvergenceError: not converged after max_steps (without `info`); carries m and the record.
+        GradientError: in the backward pass: m is no equilibrium, or the loss depends on a motion that costs no energy.
     """
     require_llg(llg, m0, "relax")
     require_count("relax: max_steps", max_steps)
@@ -79,9 +85,36 @@ def relax(
         raise ValueError(f"relax: tolerance = {tolerance}, expected a positive number: max |m x H| / Ms")
     values = llg.prepare(params)
     llg.check(values)
+    if is_transformed((m0, *every_tensor(values, llg))):
+        m, record = _run(llg, values, m0, float(t), tolerance, max_steps, callback)
+    else:
+        with torch.no_grad():
+            m, record = _run(llg, values, m0.detach(), float(t), tolerance, max_steps, callback)
+        resolved, live = trainable(values), leaves(llg)
+        if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
+            m = _with_gradient(llg, values, m, m0, as_time(t, "relax"), resolved, live, record)
+    if info:
+        return m, record
+    if not record.converged:
+        raise ConvergenceError(
+            f"relax: max |m x H| / Ms = {record.residual:.3g} after {record.steps} steps, tolerance {tolerance:.3g}; raise max_steps or "
+            f"tolerance, or pass info=True to get the state as it is", m, record,
+        )  # fmt: skip
+    return m
+
+
+def _with_gradient(llg, values, m, m0, t, resolved, live, record):
+    with torch.no_grad():
+        landscape, _ = make_landscape(llg.energy, values["energy"], m, t, llg.frozen, "relax")
+    failure = None if record.converged else f"max |m x H| / Ms = {record.residual:.3g}"
+    field = lambda m, values: llg.effective_field(m, t, values)
+    return attach(Balance(field, values, resolved, live, landscape, "relax", failure), m, m0)
+
+
+def _run(llg, values, m0, now, tolerance, max_steps, callback):
+    """m and the record."""
     values = values | {"alpha": m0.new_full((), DAMPING)}
     system = llg_system(llg, values, m0, 0.0, 1.0)
-    now = float(t)
     m = m0.expand(torch.broadcast_shapes(m0.shape, system.rate(now, m0).shape))
     require_unit_length(llg, values, m, "relax")
     dim = component_dim(llg.mesh)
@@ -115,15 +148,7 @@ def relax(
             stuck = float(largest(step.k1)) * step.dt < 4 * torch.finfo(m.dtype).eps
             if residual <= tolerance or steps >= max_steps or stuck:
                 break
-    record = Relaxation(residual <= tolerance, residual, steps, evaluations)
-    if info:
-        return m, record
-    if not record.converged:
-        raise ConvergenceError(
-            f"relax: max |m x H| / Ms = {residual:.3g} after {steps} steps, tolerance {tolerance:.3g}; raise max_steps or "
-            f"tolerance, or pass info=True to get the state as it is", m, record,
-        )  # fmt: skip
-    return m
+    return m, Relaxation(residual <= tolerance, residual, steps, evaluations)
 
 
 def _residual(llg: LLG, values: Values, largest: Callable[[Tensor], Tensor]) -> Callable[[Tensor], float]:
