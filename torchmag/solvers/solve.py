@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from torchmag.llg import LLG
+from torchmag.solvers.adjoint import adjoint_solution
 from torchmag.solvers.bosh3 import BOSH3
 from torchmag.solvers.dopri5 import DOPRI5
 from torchmag.solvers.exact import Solution, make_path
@@ -37,6 +38,7 @@ def solve(
     memory: int | None = None,
     params: Mapping[str, Tensor] | None = None,
     callback: Callable[[float, float, Tensor], None] | None = None,
+    check: bool = True,
 ) -> Tensor:
     """Integrate dm/dt = llg(t, m) and return m at the requested times.
 
@@ -58,9 +60,12 @@ def solve(
         max_steps: raises a MaxStepsError beyond this many steps, rejected ones included; with `step`, beyond this many between
             two requested times.
         gradient: "exact": of the discrete solution, its step sizes held, by making the accepted steps once more, backwards.
+            "adjoint": the continuous adjoint of torchdiffeq, with one of its methods; m is of unit length at the requested
+            times only, and damping makes it wrong at long times, which is measured (see `check`).
         memory: bytes that a gradient may hold beside what is returned: some of the accepted states and the tape of one step
             (see docs/gradients.md).  Default: 1 GiB, or what 64 states and one step need if that is more.  The Adams
             methods keep the tape of every step.
+        check: with gradient="adjoint", whether a gradient that cannot be trusted is an error.
         params: values to use instead of the llg's, by full name (see `LLG.prepare`).
         callback: called after each accepted step with (t, dt, m), m without a graph where a gradient is to come.
 
@@ -76,6 +81,8 @@ def solve(
         method = "heun"
     _require_options(method, rtol, atol, step, max_steps, gradient, memory)
     _require_heun(llg, method, step)
+    if gradient == "adjoint":
+        _require_adjoint(llg, method, step, memory, callback)
     values = llg.prepare(params)
     llg.check(values)
     values = without_noise(llg, values, m0)
@@ -92,6 +99,9 @@ def solve(
                 callback(accepted.end, accepted.dt, accepted.m1)
 
     resolved, live = trainable(values), leaves(llg)
+    if gradient == "adjoint":
+        options = _adjoint_options(method, rtol, atol, step, max_steps, times)
+        return adjoint_solution(llg, system, times, m, resolved, live, options, check)
     needed = torch.is_grad_enabled() and (m.requires_grad or bool(resolved or live))
     if needed and can_repeat(method) and not is_transformed((m, *every_tensor(values, llg))):
         path = make_path(system, times, steps, m, resolved, live, _stages(method), memory)
@@ -142,6 +152,29 @@ def require_times(t) -> list[float]:
     return t.tolist()
 
 
+def _require_adjoint(llg, method, step, memory, callback):
+    known = [name for name in foreign_names() if name != "scipy_solver"]
+    if llg.temperature is not None:
+        raise ValueError("solve: gradient='adjoint' knows no temperature; use gradient='exact'")
+    if method not in known:
+        raise ValueError(f"solve: gradient='adjoint' takes methods of torchdiffeq, not {method!r}: {', '.join(known)}")
+    if step is not None and foreign_tableau(method):
+        raise ValueError(
+            f"solve: step = {step:g} s, but with gradient='adjoint' the steps of {method!r} are adaptive; leave it out"
+        )
+    for name, value in (("memory", memory), ("callback", callback)):
+        if value is not None:
+            raise ValueError(f"solve: {name} is given, but gradient='adjoint' has none; leave it out or use gradient='exact'")
+
+
+def _adjoint_options(method, rtol, atol, step, max_steps, times):
+    """What torchdiffeq takes, in its scaled time."""
+    own = {"max_num_steps": max_steps} if foreign_tableau(method) else {}
+    if step is not None:
+        own = {"step_size": step / (times[-1] - times[0])}
+    return {"method": str(method), "rtol": rtol, "atol": atol, "options": own}
+
+
 def _require_heun(llg, method, step):
     if llg.temperature is not None and method != "heun":
         raise ValueError(
@@ -163,8 +196,8 @@ def _require_options(method, rtol, atol, step, max_steps, gradient, memory):
     if step is not None and not (isinstance(step, Real) and 0 < step < float("inf")):
         raise ValueError(f"solve: step = {step!r}, expected a positive time in s")
     require_count("solve: max_steps", max_steps)
-    if gradient != "exact":
-        raise ValueError(f"solve: gradient = {gradient!r}, expected 'exact'")
+    if gradient not in ("exact", "adjoint"):
+        raise ValueError(f"solve: gradient = {gradient!r}, expected 'exact' or 'adjoint'")
     if memory is not None:
         require_count("solve: memory", memory)
         if not can_repeat(method):
