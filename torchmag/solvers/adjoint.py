@@ -85,7 +85,7 @@ class _Adjoint(torch.autograd.Function):
                 start,
                 dynamics.scaled.to(m.device),
                 adjoint_params=wanted,
-                adjoint_options={"norm": "seminorm"},
+                adjoint_options=options["options"] | {"norm": "seminorm"},
                 **options,
             )
         ctx.dynamics, ctx.options, ctx.check, ctx.inputs = dynamics, options, check, [start, *wanted]
