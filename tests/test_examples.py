@@ -80,3 +80,28 @@ def test_spin_wave_focus_on_one_probe():
     history, _, _ = load("spin_wave_focus").main(steps=10)
     assert history[-1, 0] > 4
     assert history[-1, 1] < 1
+
+
+def test_resonance_fit():
+    # 0.25 ns hold too few periods for the width of a line: A and Ku from their first guesses, 25 and 40 % off, to 5 %.
+    errors, _ = load("resonance_fit").main(n=6, T=0.25e-9, evaluations=6, decays=(0.4, torch.inf))
+    assert abs(errors["A"]) < 0.05
+    assert abs(errors["Ku"]) < 0.05
+
+
+@pytest.mark.slow
+def test_resonance_fit_at_full_size():
+    # Noise of 2 % of the largest signal.
+    errors, _ = load("resonance_fit").main()
+    assert max(map(abs, errors.values())) < 0.03
+
+
+def test_neural_energy():
+    *_, error = load("neural_energy").main(samples=32, T=30e-12, evaluations=40)
+    assert error < 0.3
+
+
+@pytest.mark.slow
+def test_neural_energy_at_full_size():
+    *_, error = load("neural_energy").main()
+    assert error < 0.03
