@@ -35,6 +35,7 @@ from torchmag.energies import (
 from torchmag.energy import Energy, LocalEnergy, Sum
 from torchmag.errors import (
     ConvergenceError,
+    DivergedWarning,
     FormError,
     GradientError,
     IntegrationError,

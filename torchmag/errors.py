@@ -34,6 +34,10 @@ class MaxStepsError(IntegrationError):
     """The maximum number of steps was used up before the last requested time."""
 
 
+class DivergedWarning(RuntimeWarning):
+    """A sample of a batch that could not go on; the others did."""
+
+
 class GradientError(RuntimeError):
     """A gradient that does not exist, or that cannot be trusted."""
 

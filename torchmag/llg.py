@@ -6,7 +6,7 @@ from torchmag import layout
 from torchmag.constants import gamma_0
 from torchmag.energy import Energy, Sum
 from torchmag.forms import Scalar
-from torchmag.parameters import Parametric, Role, Values, depends_on
+from torchmag.parameters import Parametric, Role, Values, depends_on, for_each_sample
 from torchmag.sealed import Sealed
 from torchmag.term import as_time, check_field, node_mask
 from torchmag.thermal import ThermalField
@@ -106,7 +106,8 @@ class LLG(Sealed, Parametric):
     def complete(self, t, m: Tensor, values: Values | None = None) -> Values:
         """All values at (t, m), drives evaluated and maps taken to the nodes."""
         check_field(m, self.magnet, "LLG")
-        return self.at(self.prepare() if values is None else values, as_time(t, "LLG"), m, {})
+        batch = m.shape[: layout.component_dim(self.mesh)]
+        return self.at(self.prepare() if values is None else values, as_time(t, "LLG", batch), m, {})
 
     def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
         energy = self.energy.at(values["energy"], t, m, cache)
@@ -132,13 +133,19 @@ class LLG(Sealed, Parametric):
         found = {}
         for name, torque in self.torques.named_children():
             if name in self._drivers_of:
-                given = {"t": as_time(t, "LLG"), "m": m}
-                found[f"torques.{name}"] = torque(**{driver: given[driver] for driver in self._drivers_of[name]})
+                found[f"torques.{name}"] = self._field_of(torque, self._drivers_of[name], t, m)
             else:
                 found[f"torques.{name}"] = torque._field(m, values["torques"][name])
         if self.temperature is not None and "noise" in values["temperature"]:
             found["temperature"] = self.temperature._field(m, values["temperature"])
         return found
+
+    def _field_of(self, torque, drivers, t, m):
+        """The field of a user's torque."""
+        field = lambda t, m: torque(**{name: t if name == "t" else m for name in drivers})
+        axes = 1 + self.mesh.dim
+        t = as_time(t, "LLG", m.shape[: m.ndim - axes])
+        return for_each_sample(field, t, m, axes, axes) if t.ndim and "t" in drivers else field(t, m)
 
     def check(self, values: Values, prefix: str = "") -> None:
         super().check(values, prefix)

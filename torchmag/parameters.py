@@ -95,8 +95,16 @@ class Parametric(nn.Module):
         return self._evaluate(names, cache) | given
 
     def _evaluate(self, names, cache, t=None, m=None):
-        drivers = self._drivers
-        return {n: self._fit(n, evaluate(getattr(self, n), drivers.get(n, ()), cache, t, m)) for n in names}
+        found = {}
+        for name in names:
+            source, drivers = getattr(self, name), self._drivers.get(name, ())
+            if t is not None and t.ndim and "t" in drivers:
+                trailing = len(self._roles[name].kind.shape) + len(self._roles[name].grid)
+                one = lambda t, m: self._fit(name, evaluate(source, drivers, {}, t, m))  # noqa: B023
+                found[name] = for_each_sample(one, t, m, 1 + len(self._roles[name].grid), trailing)
+            else:
+                found[name] = self._fit(name, evaluate(source, drivers, cache, t, m))
+        return found
 
     def _register(self, name: str, value, role: Role) -> None:
         """Take a parameter: check it, and make it a buffer, an nn.Parameter, a submodule or a plain callable."""
@@ -366,6 +374,29 @@ def evaluate(source, drivers: Sequence[str], cache: dict, t: Tensor | None = Non
             value = source(**{name: t if name == "t" else m for name in drivers})
         cache[id(source)] = value
     return cache[id(source)]
+
+
+def for_each_sample(function: Callable, t: Tensor, m: Tensor, field_axes: int, trailing: int) -> Tensor:
+    """A function of t and m, sample by sample, where each has a time of its own.
+
+    Args:
+        t: (*batch).
+        m: (*batch, ...) with `field_axes` axes after the batch.
+        trailing: axes of a result without its batch; one with batch axes has a value for each sample, of which its own counts.
+
+    Returns:
+        (*batch, ...) with `trailing` axes after the batch, those that a result lacks of size 1.
+    """
+    found, fields = [], m.reshape(-1, *m.shape[m.ndim - field_axes :])
+    for index, (time, field) in enumerate(zip(t.reshape(-1).unbind(), fields.unbind())):
+        value = function(time, field)
+        value = value.reshape((*(1,) * (trailing - value.ndim), *value.shape))
+        if value.ndim > trailing:
+            own = value.shape[value.ndim - trailing :]
+            value = value.expand((*t.shape, *own)).reshape((-1, *own))[index]
+        found.append(value)
+    found = torch.stack(torch.broadcast_tensors(*found))
+    return found.reshape((*t.shape, *found.shape[1:]))
 
 
 def fit(value: Tensor, role: Role, title: str) -> Tensor:

@@ -74,13 +74,13 @@ def check_field(m: Tensor, magnet: Magnet, title: str) -> None:
         raise ValueError(f"{title}: m is on {m.device}, the magnet on {magnet.reference.device}; move one with .to()")
 
 
-def as_time(t, title: str) -> Tensor:
-    """One time in s as a 0-d float64 tensor."""
+def as_time(t, title: str, batch: tuple[int, ...] = ()) -> Tensor:
+    """A time in s as a float64 tensor: 0-d, or one for each sample of the batch."""
     if not isinstance(t, (Tensor, int, float, np.number)):
         raise TypeError(f"{title}: t is a {type(t).__name__}, expected a time in s")
     # torch.full: as_tensor of a number makes torch.compile specialise on its value.
     t = t.to(torch.float64) if isinstance(t, Tensor) else torch.full((), t, dtype=torch.float64)
-    if t.ndim:
+    if t.ndim and tuple(t.shape) != tuple(batch):
         raise ValueError(f"{title}: t has shape {tuple(t.shape)}, expected one time in s")
     return t
 

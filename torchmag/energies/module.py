@@ -3,7 +3,7 @@ from torch import Tensor, nn
 
 from torchmag.energy import Energy
 from torchmag.magnet import Magnet
-from torchmag.parameters import depends_on
+from torchmag.parameters import depends_on, for_each_sample
 
 
 class EnergyModule(Energy):
@@ -30,8 +30,9 @@ class EnergyModule(Energy):
         return super()._at_own(values, t, m, cache) | {"t": t}
 
     def _total(self, m: Tensor, values) -> Tensor:
-        given = {"m": m, "t": values["t"]}
-        return self.module(**{name: given[name] for name in self._arguments})
+        energy = lambda t, m: self.module(**{name: t if name == "t" else m for name in self._arguments})
+        t = values["t"]
+        return for_each_sample(energy, t, m, 1 + self.mesh.dim, 0) if t.ndim and "t" in self._arguments else energy(t, m)
 
     def _energy(self, m, values):
         E = self._total(m, values)

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from torchmag.solvers.checkpoints import Checkpoints
+from torchmag.solvers.outputs import Hit, Outputs
 from torchmag.solvers.sources import exchanged, found_by, mark, taped_bytes
-from torchmag.solvers.stepper import Step, System
+from torchmag.solvers.stepper import Step, System, Time, spread
 
 # Bytes that a gradient may hold if the user sets no bound; more only where one step's tape and FEWEST states need more.
 MEMORY, FEWEST = 2**30, 64
@@ -29,14 +30,12 @@ class Move:
     Attributes:
         t: its start, s.
         again: see `Step.again`.
-        outputs: positions of the requested times that it reaches.
-        dense: whether one of them lies inside it.
+        hits: the requested times that it reaches.
     """
 
-    t: float
+    t: Time
     again: Callable
-    outputs: range
-    dense: bool
+    hits: list[Hit]
 
 
 @dataclass
@@ -65,14 +64,13 @@ class Path:
 
     def run(self, m: Tensor) -> Tensor:
         """The states at the requested times, (T, *batch, 3, *nodes)."""
-        found = [m]
+        outputs = Outputs(self.times, m)
         for step in self.steps(m):
             self.checkpoints.add(step.m0)
-            outputs = step.reaches(self.times, len(found))
-            dense = any(not step.ends_at(self.times[j]) for j in outputs)
-            self.moves.append(Move(step.t, step.again, outputs, dense))
-            found += [step.at(self.times[j], self.system) for j in outputs]
-        return torch.stack(found)
+            self.moves.append(Move(step.t, step.again, outputs.hits(step)))
+            for hit in self.moves[-1].hits:
+                outputs.add(hit, hit.state(step, self.times[hit.position], self.system))
+        return outputs.stacked()
 
     def pull(self, cotangent: Tensor) -> list[Tensor | None]:
         """The gradients of the start, the resolved and the live tensors."""
@@ -89,7 +87,7 @@ class Path:
                 self._require_known(self.moves[number].t, plain, start, wanted)
             with torch.enable_grad():
                 ends = self._ends(number, taped, start)
-            cotangents = [adjoint, *(cotangent[j] for j in self.moves[number].outputs)]
+            cotangents = [adjoint, *(_masked(cotangent[hit.position], hit) for hit in self.moves[number].hits)]
             adjoint, *gradients = torch.autograd.grad(ends, [start, *wanted], cotangents, allow_unused=True)
             totals = [total if new is None else new if total is None else total + new for total, new in zip(totals, gradients)]
         return [adjoint + cotangent[0], *totals]
@@ -100,20 +98,21 @@ class Path:
             # New nodes, since one value may depend on another: a gradient must not pass from the one to the other here.
             start, *aliases = [x.view_as(x) for x in (m, *sources[: len(self.resolved)])]
             system = self._system_with(aliases)
-            state, found = start, [start]
-            for number in range(len(self.moves)):
-                state, *outputs = self._ends(number, system, state)
-                found += outputs
+            state, outputs = start, Outputs(self.times, start)
+            for number, move in enumerate(self.moves):
+                state, *found = self._ends(number, system, state)
+                for hit, reached in zip(move.hits, found):
+                    outputs.add(hit, reached)
             wanted = [start, *aliases, *sources[len(self.resolved) :]]
             given = [x for x in wanted if x.requires_grad]  # the start may not
-            gradients = iter(torch.autograd.grad(torch.stack(found), given, cotangent, create_graph=True, allow_unused=True))
+            gradients = iter(torch.autograd.grad(outputs.stacked(), given, cotangent, create_graph=True, allow_unused=True))
             return [next(gradients) if x.requires_grad else None for x in wanted]
 
     def _ends(self, number: int, system: System, m: Tensor) -> list[Tensor]:
         """The state at the end of a step from m, and those at the requested times within it."""
         move = self.moves[number]
-        step = move.again(system, m, dense=move.dense)
-        return [step.m1, *(step.at(self.times[j], system) for j in move.outputs)]
+        step = move.again(system, m, dense=any(hit.inside for hit in move.hits))
+        return [step.m1, *(hit.state(step, self.times[hit.position], system) for hit in move.hits)]
 
     def _system_with(self, resolved: Sequence[Tensor]) -> System:
         values = exchanged(self.system.values, {id(old): new for old, new in zip(self.resolved, resolved)})
@@ -123,9 +122,14 @@ class Path:
         unknown, _ = depends_on(system, t, m, wanted)
         if unknown:
             raise TypeError(
-                f"solve: a tensor of shape {tuple(unknown[0].shape)} that requires a gradient enters at t = {t:g} s only, by a "
+                f"solve: a tensor of shape {tuple(unknown[0].shape)} that requires a gradient enters at t = {float(torch.as_tensor(t).max()):g} s only, by a "
                 f"parameter that closes over it; give it as an nn.Parameter of a Module, or in params="
             )
+
+
+def _masked(cotangent, hit):
+    """Of the samples that reach a time in this step."""
+    return cotangent if hit.samples is None else torch.where(spread(hit.samples, cotangent), cotangent, 0)
 
 
 class Rate(torch.autograd.Function):

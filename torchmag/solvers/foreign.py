@@ -10,7 +10,8 @@ from torchdiffeq._impl.odeint import SOLVERS
 from torchdiffeq._impl.rk_common import RKAdaptiveStepsizeODESolver
 from torchdiffeq._impl.solvers import FixedGridODESolver
 
-from torchmag.solvers.stepper import Step, System, count_steps, require_finite
+from torchmag.solvers.fixed import count_steps
+from torchmag.solvers.stepper import Step, System, require_finite
 from torchmag.solvers.tableau import Tableau
 
 

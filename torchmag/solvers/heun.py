@@ -15,7 +15,8 @@ from torch import Tensor
 from torchmag import layout
 from torchmag.llg import LLG
 from torchmag.parameters import Values
-from torchmag.solvers.stepper import Step, System, count_steps, require_finite
+from torchmag.solvers.fixed import count_steps
+from torchmag.solvers.stepper import Step, System, require_finite
 from torchmag.thermal import ThermalField
 
 # Small noise is made for several steps at once: below this many numbers a step, calls cost more than arithmetic.

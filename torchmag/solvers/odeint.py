@@ -7,8 +7,10 @@ from torch import Tensor
 from torchdiffeq._impl.odeint import SOLVERS
 
 from torchmag.llg import LLG
+from torchmag.solvers.adaptive import adaptive_steps
+from torchmag.solvers.outputs import Outputs
 from torchmag.solvers.solve import OWN
-from torchmag.solvers.stepper import System, adaptive_steps
+from torchmag.solvers.stepper import System
 from torchmag.solvers.system import llg_system
 
 
@@ -26,9 +28,9 @@ class _Method:
             raise TypeError(f"torchmag_{self.tableau.name}: unknown options {sorted(unknown)}; known: max_num_steps")
         self.func, self.y0, self.max_steps = func, y0, max_num_steps
         llg = _llg_within(func)
-        rate = lambda t, y, values: func(torch.tensor(t, dtype=torch.float64, device=y0.device), y)
+        rate = lambda t, y, values: func(torch.as_tensor(t, dtype=torch.float64, device=y0.device), y)
         if llg is None:
-            size = lambda e, y0, y1: norm(e / (atol + rtol * torch.maximum(y0.abs(), y1.abs())))
+            size = lambda e, y0, y1: torch.as_tensor(norm(e / (atol + rtol * torch.maximum(y0.abs(), y1.abs()))))
             self.system = System(rate, lambda y: y, size, lambda t, y: None)
         else:
             system = llg_system(llg, llg.prepare(), y0, float(rtol), float(atol))
@@ -40,10 +42,11 @@ class _Method:
 
     def integrate(self, t: Tensor) -> Tensor:
         times = t.double().tolist()
-        found = [self.y0]
+        outputs = Outputs(times, self.y0)
         for step in adaptive_steps(self.system, self.tableau, times[0], times[-1], self.y0, max_steps=self.max_steps):
-            found += [step.at(times[j], self.system) for j in step.reaches(times, len(found))]
-        return torch.stack(found)
+            for hit in outputs.hits(step):
+                outputs.add(hit, hit.state(step, times[hit.position], self.system))
+        return outputs.stacked()
 
 
 def _llg_within(func):

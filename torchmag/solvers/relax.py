@@ -12,11 +12,12 @@ from torchmag.errors import ConvergenceError
 from torchmag.layout import component_dim
 from torchmag.llg import LLG
 from torchmag.parameters import Values
+from torchmag.solvers.adaptive import Controller, adaptive_steps
 from torchmag.solvers.bosh3 import BOSH3
 from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape
 from torchmag.solvers.sources import every_tensor, is_transformed, leaves, trainable
-from torchmag.solvers.stepper import Controller, System, adaptive_steps, require_finite
+from torchmag.solvers.stepper import System, require_finite
 from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
 from torchmag.term import as_time
 
@@ -117,14 +118,13 @@ def _run(llg, values, m0, now, tolerance, max_steps, callback):
     system = llg_system(llg, values, m0, 0.0, 1.0)
     m = m0.expand(torch.broadcast_shapes(m0.shape, system.rate(now, m0).shape))
     require_unit_length(llg, values, m, "relax")
-    dim = component_dim(llg.mesh)
+    axes = tuple(range(component_dim(llg.mesh), 0))
 
     def largest(x):
-        """The longest vector."""
-        return torch.linalg.vector_norm(x.detach(), dim=dim).max()
+        """The longest vector, per sample."""
+        return torch.linalg.vector_norm(x.detach(), dim=axes[0], keepdim=True).amax(axes)
 
     to_residual = _residual(llg, values, largest)
-
     k = system.rate(now, m)
     require_finite(system, now, math.nan, m, k)
     residual, steps, evaluations = to_residual(k), 0, 2
@@ -136,24 +136,30 @@ def _run(llg, values, m0, now, tolerance, max_steps, callback):
 
     def error(e, m0, m1):
         # Relative to the change: an absolute tolerance leaves noise of its size in the stiff modes at the stability limit.
-        return largest(e) / (ACCURACY * largest(m1 - m0))
+        change = largest(m1 - m0)
+        return torch.where(change > 0, largest(e) / (ACCURACY * torch.where(change > 0, change, 1)), 0)
+
+    def stop(step):
+        stuck = largest(step.k1) * step.dt < 4 * torch.finfo(m.dtype).eps
+        return (to_residual(step.k1) <= tolerance) | stuck
 
     flow = System(rate, system.project, error, lambda _, m: system.diagnose(now, m), values)
-    if residual > tolerance:
-        control = Controller(FIRST_ANGLE / float(largest(k)))
-        for step in adaptive_steps(flow, BOSH3, 0.0, math.inf, m, max_steps=2 * max_steps, controller=control):
+    if bool((residual > tolerance).any()):
+        fastest = largest(k).double()
+        control = Controller(FIRST_ANGLE / torch.where(fastest > 0, fastest, fastest.max()))
+        for step in adaptive_steps(flow, BOSH3, 0.0, math.inf, m, max_steps=2 * max_steps, controller=control, stop=stop):
             steps, m, residual = steps + 1, step.m1, to_residual(step.k1)
             if callback is not None:
-                callback(steps, residual, m)
-            stuck = float(largest(step.k1)) * step.dt < 4 * torch.finfo(m.dtype).eps
-            if residual <= tolerance or steps >= max_steps or stuck:
+                callback(steps, float(residual.max()), m)
+            if steps >= max_steps:
                 break
+    residual = float(residual.max())
     return m, Relaxation(residual <= tolerance, residual, steps, evaluations)
 
 
-def _residual(llg: LLG, values: Values, largest: Callable[[Tensor], Tensor]) -> Callable[[Tensor], float]:
+def _residual(llg: LLG, values: Values, largest: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """From an overdamped rate to max |m x H| / max Ms: |dm/dt| = gamma / sqrt(1 + alpha^2) |m x H|."""
     body = values["energy"]["magnet"]
     gamma = values["gamma"].detach().max()
     scale = math.sqrt(1 + DAMPING**2) / float(gamma * body["Ms"].detach().max())
-    return lambda k: float(largest(k)) * scale
+    return lambda k: largest(k) * scale

@@ -7,14 +7,16 @@ import torch
 from torch import Tensor
 
 from torchmag.llg import LLG
+from torchmag.solvers.adaptive import adaptive_steps
 from torchmag.solvers.adjoint import adjoint_solution
 from torchmag.solvers.bosh3 import BOSH3
 from torchmag.solvers.dopri5 import DOPRI5
 from torchmag.solvers.exact import Solution, make_path
+from torchmag.solvers.fixed import fixed_steps
 from torchmag.solvers.foreign import can_repeat, foreign_names, foreign_steps, foreign_tableau
 from torchmag.solvers.heun import heun_steps, without_noise
+from torchmag.solvers.outputs import Outputs
 from torchmag.solvers.sources import every_tensor, is_transformed, leaves, trainable
-from torchmag.solvers.stepper import adaptive_steps, fixed_steps
 from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
 
 OWN = {tableau.name: tableau for tableau in (DOPRI5, BOSH3)}
@@ -53,8 +55,8 @@ def solve(
         m0: (*batch, 3, *nodes), of unit length inside the body; expanded to the batch of the parameters.
         t: requested times, s, at least two, increasing; m0 belongs to the first.
         method: "dopri5", "bosh3", "heun", or any method of torchdiffeq by its name.
-        rtol, atol: tolerance of a step, rtol + atol: root mean square over the body of the length of its error in m, of a
-            batch the worst sample's.
+        rtol, atol: tolerance of a step, rtol + atol: root mean square over the body of the length of its error in m.  Each
+            sample of a batch has steps of its own.
         step: fixes the step, s (each interval between requested times is divided evenly into steps of at most this).
             "heun" needs it.  Other methods without step control take the requested times as their steps if it is not given.
         max_steps: raises a MaxStepsError beyond this many steps, rejected ones included; with `step`, beyond this many between
@@ -67,13 +69,15 @@ def solve(
             methods keep the tape of every step.
         check: with gradient="adjoint", whether a gradient that cannot be trusted is an error.
         params: values to use instead of the llg's, by full name (see `LLG.prepare`).
-        callback: called after each accepted step with (t, dt, m), m without a graph where a gradient is to come.
+        callback: called after each accepted step with (t, dt, m), m without a graph where a gradient is to come; t and dt are
+            tensors (*batch) where samples have steps of their own.
 
     Returns:
         (len(t), *batch, 3, *nodes); the first entry is m0.
     Raises:
         ValueError, TypeError: bad arguments.
-        NonFiniteError, StepSizeError, MaxStepsError: an integration that cannot go on, with t, dt and the term at fault.
+        NonFiniteError, StepSizeError, MaxStepsError: an integration that cannot go on, with t, dt and the term at fault.  A sample
+            of a batch that cannot go on alone is NaN from there on, with a DivergedWarning that names it.
     """
     require_llg(llg, m0, "solve")
     times = require_times(t)
@@ -96,7 +100,7 @@ def solve(
         for accepted in _steps(llg, system, method, times, m, step, rtol, atol, max_steps):
             yield accepted
             if callback is not None:
-                callback(accepted.end, accepted.dt, accepted.m1)
+                callback(_number(accepted.end), _number(accepted.dt), accepted.m1)
 
     resolved, live = trainable(values), leaves(llg)
     if gradient == "adjoint":
@@ -106,10 +110,15 @@ def solve(
     if needed and can_repeat(method) and not is_transformed((m, *every_tensor(values, llg))):
         path = make_path(system, times, steps, m, resolved, live, _stages(method), memory)
         return Solution.apply(path, m, *path.resolved, *path.live)
-    found = [m]
+    outputs = Outputs(times, m)
     for accepted in steps(m):
-        found += [accepted.at(times[j], system) for j in accepted.reaches(times, len(found))]
-    return torch.stack(found)
+        for hit in outputs.hits(accepted):
+            outputs.add(hit, hit.state(accepted, times[hit.position], system))
+    return outputs.stacked()
+
+
+def _number(t):
+    return t if isinstance(t, Tensor) and t.ndim else float(t)
 
 
 def _steps(llg, system, method, times, m, step, rtol, atol, max_steps):
@@ -121,14 +130,7 @@ def _steps(llg, system, method, times, m, step, rtol, atol, max_steps):
         return foreign_steps(system, method, times, m, step, rtol, atol, max_steps)
     if step is None:
         return adaptive_steps(system, tableau, times[0], times[-1], m, max_steps=max_steps)
-    return _each_interval(system, tableau, times, m, step, max_steps)
-
-
-def _each_interval(system, tableau, times, m, dt, max_steps):
-    for start, end in zip(times, times[1:]):
-        for accepted in fixed_steps(system, tableau, start, end, m, dt=dt, max_steps=max_steps):
-            m = accepted.m1
-            yield accepted
+    return fixed_steps(system, tableau, times, m, dt=step, max_steps=max_steps)
 
 
 def require_times(t) -> list[float]:

@@ -1,18 +1,18 @@
-"""One Runge-Kutta step as a pure map, and the control of its size."""
+"""One Runge-Kutta step as a pure map."""
 
 import functools
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from torchmag.errors import MaxStepsError, NonFiniteError, StepSizeError
+from torchmag.errors import NonFiniteError
 from torchmag.solvers.tableau import Tableau
 
-SAFETY, SHRINK, GROW = 0.9, 0.2, 5.0
+# Times and step sizes are numbers, or float64 tensors (*samples) with one for each sample of a batch.
+Time = float | Tensor
 
 
 @dataclass(frozen=True)
@@ -20,194 +20,139 @@ class System:
     """What is integrated.
 
     Attributes:
-        function: (t, m, values) -> dm/dt, t in s as a float; pure.
+        function: (t, m, values) -> dm/dt, t in s, one or (*samples); pure.
         project: m -> m on its manifold.
-        error: (error, m0, m1) -> size of a step's error relative to the tolerance, 0-d; accepted up to 1.
+        error: (error, m0, m1) -> size of a step's error relative to the tolerance, accepted up to 1: 0-d for a common step, or
+            (*samples) for one step each.
         diagnose: (t, m) -> name of what is not finite there, or None.
         values: the parameters.
     """
 
-    function: Callable[[float, Tensor, Any], Tensor]
+    function: Callable[[Time, Tensor, Any], Tensor]
     project: Callable[[Tensor], Tensor]
     error: Callable[[Tensor, Tensor, Tensor], Tensor]
-    diagnose: Callable[[float, Tensor], str | None]
+    diagnose: Callable[[Time, Tensor], str | None]
     values: Any = None
 
-    def rate(self, t: float, m: Tensor) -> Tensor:
+    def rate(self, t: Time, m: Tensor) -> Tensor:
         """dm/dt at the system's values."""
         return self.function(t, m, self.values)
 
 
 @dataclass(frozen=True)
 class Step:
-    """An accepted step from t to `end`: states and rates at both ends, the state before projection at the middle.
+    """A step from t to `end`: states and rates at both ends, the state before projection at the middle.
+
+    `took` are the samples that made it, None if all did; of the others both ends are the same.
 
     `again(system, m, dense=True)` is the same step, its times fixed, as a pure map of the state and the system's values; None
     for a method that has a memory of its own.  Without `dense`, and of a method without dense output, it has m1 alone.
     """
 
-    t: float
-    end: float
+    t: Time
+    end: Time
     m0: Tensor
     m1: Tensor
     k0: Tensor | None
     k1: Tensor | None
     middle: Tensor | None
     again: Callable[..., "Step"] | None
+    took: Tensor | None = None
 
     @property
-    def dt(self) -> float:
+    def dt(self) -> Time:
         """Its length, s."""
         return self.end - self.t
 
-    def ends_at(self, t: float) -> bool:
-        """Whether t is its end: to 1e-9 of the step, or to rounding of the time."""
-        return abs(t - self.end) <= 1e-9 * self.dt + 1e-15 * abs(t)
-
-    def reaches(self, times: Sequence[float], first: int) -> range:
-        """Positions of the times up to its end, from `first` on."""
-        last = first
-        while last < len(times) and (times[last] < self.end or self.ends_at(times[last])):
-            last += 1
-        return range(first, last)
-
     def at(self, t: float, system: System) -> Tensor:
         """The state at a time within it."""
-        return self.m1 if self.ends_at(t) else system.project(self.interpolate(t))
+        x, dt = spread((t - self.t) / positive(self.dt), self.m0), spread(self.dt, self.m0)
+        inside = system.project(self._interpolate(x, dt))
+        if not isinstance(self.end, Tensor) or not self.end.ndim:
+            return inside
+        return torch.where(spread(is_end(t, self.t, self.end), self.m0), self.m1, inside)
 
-    def interpolate(self, t: float) -> Tensor:
+    def _interpolate(self, x, dt):
         """The quartic through both ends, their rates and the middle (fourth order where the middle is)."""
-        x = (t - self.t) / self.dt
         d = self.m1 - self.m0
-        f0, f1, dm = self.dt * self.k0, self.dt * self.k1, self.middle - self.m0
+        f0, f1, dm = dt * self.k0, dt * self.k1, self.middle - self.m0
         c2 = 16 * dm - 5 * d - 4 * f0 + f1
         c3 = -32 * dm + 14 * d + 5 * f0 - 3 * f1
         c4 = 16 * dm - 8 * d - 2 * f0 + 2 * f1
         return self.m0 + x * (f0 + x * (c2 + x * (c3 + x * c4)))
 
 
-@dataclass
-class Controller:
-    """What step size control remembers; handed to the next call, it goes on as if nothing had ended.
-
-    Attributes:
-        dt: the step to try next, s; None before the first.
-        error: size of the last accepted step's error relative to the tolerance.
-    """
-
-    dt: float | None = None
-    error: float = 1e-4
-
-    def accept(self, tableau: Tableau, tried: float, ratio: float) -> None:
-        """The next step by PI control (Hairer, Norsett, Wanner, Solving ODEs II, Sec. IV.2), which damps the oscillation at the
-        stability limit.  A step cut short by the end of the interval does not shrink the next one.
-        """
-        exponent = 1 / tableau.order
-        factor = SAFETY * max(ratio, 1e-10) ** (-0.7 * exponent) * self.error ** (0.4 * exponent)
-        cut = tried < (1 - 1e-6) * self.dt
-        following = tried * min(GROW, max(SHRINK, factor))
-        self.dt = max(following, self.dt) if cut else following
-        self.error = max(ratio, 1e-4)
-
-    def reject(self, tableau: Tableau, tried: float, ratio: float) -> None:
-        """A shorter step."""
-        too_long = math.isfinite(ratio) and ratio > 1
-        self.dt = tried * (max(SHRINK, SAFETY * ratio ** (-1 / tableau.order)) if too_long else 0.1)
+def is_end(t: float, start: Time, end: Time):
+    """Whether t is the end of a step: to 1e-9 of the step, or to rounding of the time."""
+    return abs(t - end) <= 1e-9 * (end - start) + 1e-15 * abs(t)
 
 
-def advance(system: System, tableau: Tableau, t: float, end: float, m: Tensor, k: Tensor) -> tuple[Step, Tensor]:
+def advance(system: System, tableau: Tableau, t: Time, end: Time, m: Tensor, k: Tensor) -> tuple[Step, Tensor]:
     """One step: the stages, the projected new state, the rate there (first of the next step), and the error estimate.
 
     A pure map of (m, t, end, k, system.values), k being the rate at (t, m).
     """
     m1, stages = _stages(system, tableau, t, end, m, k)
     stages.append(system.rate(end, m1))
-    middle = combine(m, end - t, tableau.mid, stages)
-    again = functools.partial(_again, tableau, t, end)
-    return Step(t, end, m, m1, k, stages[-1], middle, again), combine(None, end - t, tableau.e, stages)
+    h = spread(end - t, m)
+    middle = combine(m, h, tableau.mid, stages)
+    again = functools.partial(_again, tableau, t, end, None)
+    return Step(t, end, m, m1, k, stages[-1], middle, again), combine(None, h, tableau.e, stages)
 
 
-def _again(tableau, t, end, system, m, dense=True):
+def partial_step(step: Step, tableau: Tableau, took: Tensor) -> Step:
+    """A step that some samples made, the others stay where they were."""
+    end, made = torch.where(took, step.end, step.t), spread(took, step.m0)
+    m1, k1 = torch.where(made, step.m1, step.m0), torch.where(made, step.k1, step.k0)
+    again = functools.partial(_again, tableau, step.t, end, took)
+    return Step(step.t, end, step.m0, m1, step.k0, k1, step.middle, again, took)
+
+
+def _again(tableau, t, end, took, system, m, dense=True):
     k = system.rate(t, m)
     if dense:
-        return advance(system, tableau, t, end, m, k)[0]
-    return Step(t, end, m, _stages(system, tableau, t, end, m, k)[0], None, None, None, None)
+        step = advance(system, tableau, t, end, m, k)[0]
+    else:
+        step = Step(t, end, m, _stages(system, tableau, t, end, m, k)[0], k, k, None, None)
+    return step if took is None else partial_step(step, tableau, took)
 
 
 def _stages(system, tableau, t, end, m, k):
     """The new state and the rates that lead to it."""
     dt, stages = end - t, [k]
+    h = spread(dt, m)
     for c, row in zip(tableau.c[1:], tableau.a):
-        stages.append(system.rate(t + c * dt, combine(m, dt, row, stages)))
-    return system.project(combine(m, dt, tableau.b, stages)), stages
+        stages.append(system.rate(t + c * dt, combine(m, h, row, stages)))
+    return system.project(combine(m, h, tableau.b, stages)), stages
 
 
-def combine(m: Tensor | None, dt: float, weights, stages) -> Tensor:
-    """m + dt sum_i w_i k_i."""
+def combine(m: Tensor | None, h: float | Tensor, weights, stages) -> Tensor:
+    """m + h sum_i w_i k_i."""
     total = m
     for weight, stage in zip(weights, stages):
         if weight:
-            total = stage * (dt * weight) if total is None else torch.add(total, stage, alpha=dt * weight)
+            if total is None:
+                total = stage * (h * weight)
+            elif isinstance(h, Tensor):
+                total = torch.addcmul(total, stage, h, value=weight)
+            else:
+                total = torch.add(total, stage, alpha=h * weight)
     return total
 
 
-def first_step(system: System, tableau: Tableau, t: float, span: float, m: Tensor, k: Tensor) -> float:
-    """A starting step whose error should be a tenth of the tolerance.
-
-    The error of order p + 1 is guessed as dt |m'| (dt w)^p with w = |m''| / |m'| from a short Euler step; free of units,
-    unlike the usual rule.
-    """
-    with torch.no_grad():
-        rate = float(system.error(k, m, m))
-        if not 0 < rate < math.inf:
-            return span
-        dt = min(1 / rate, span)
-        change = system.rate(t + dt, system.project(m + dt * k)) - k
-        w = float(system.error(change, m, m)) / (rate * dt)
-    if not 0 < w < math.inf:
-        return min(100 * dt, span)
-    return min((0.1 / (rate * w**tableau.order)) ** (1 / (tableau.order + 1)), span)
+def spread(x, m: Tensor):
+    """Numbers per sample, against the axes of m."""
+    if not isinstance(x, Tensor):
+        return x
+    return x.to(x.dtype if x.dtype == torch.bool else m.dtype).reshape(*x.shape, *(1,) * (m.ndim - x.ndim))
 
 
-def adaptive_steps(
-    system: System, tableau: Tableau, t0: float, t1: float, m: Tensor, *, max_steps: int, controller: Controller | None = None
-):
-    """Yield accepted steps from t0 until t1 is reached.
-
-    Raises:
-        NonFiniteError, StepSizeError, MaxStepsError.
-    """
-    control = controller or Controller()
-    t, k = t0, system.rate(t0, m)
-    require_finite(system, t, math.nan, m, k)
-    control.dt = control.dt or first_step(system, tableau, t0, t1 - t0, m, k)
-    for _ in range(max_steps):
-        last = t + control.dt * (1 + 1e-9) >= t1
-        end = t1 if last else t + control.dt
-        step, error = advance(system, tableau, t, end, m, k)
-        with torch.no_grad():
-            ratio = float(system.error(error, m, step.m1))
-        if ratio <= 1 and bool(torch.isfinite(step.k1).all()):
-            control.accept(tableau, step.dt, ratio)
-            t, m, k = end, step.m1, step.k1
-            yield step
-            if last:
-                return
-        else:
-            control.reject(tableau, step.dt, ratio)
-            if t + control.dt <= t or (t1 < math.inf and control.dt < 1e-12 * (t1 - t0)):
-                require_finite(system, end, control.dt, m, system.rate(end, m))
-                raise StepSizeError(
-                    f"step size fell to {control.dt:.3g} s at t = {t:.6g} s: the rate changes faster than time resolves; "
-                    f"loosen rtol and atol, or look for a jump in a time-dependent parameter", t, control.dt,
-                )  # fmt: skip
-    raise MaxStepsError(
-        f"max_steps = {max_steps} used up at t = {t:.6g} s with dt = {control.dt:.3g} s, before {t1:.6g} s; "
-        f"raise max_steps or loosen rtol and atol", t, control.dt,
-    )  # fmt: skip
+def positive(dt: Time) -> Time:
+    """Step sizes to divide by: 1 in place of 0, where a sample made no step."""
+    return torch.where(dt > 0, dt, 1) if isinstance(dt, Tensor) else dt
 
 
-def require_finite(system: System, t: float, dt: float, m: Tensor, k: Tensor, before: Tensor | None = None) -> None:
+def require_finite(system: System, t: Time, dt: float, m: Tensor, k: Tensor, before: Tensor | None = None) -> None:
     """Raise a NonFiniteError that names the term at fault unless m and its rate are finite.
 
     `before` is the state that the step started from: of an m that is not finite, every term is not finite.
@@ -216,30 +161,9 @@ def require_finite(system: System, t: float, dt: float, m: Tensor, k: Tensor, be
         return
     with torch.no_grad():
         term = system.diagnose(t, m if before is None else before)
-    raise NonFiniteError(f"not finite: {term or 'the magnetisation'} at t = {t:.6g} s (dt = {dt:.3g} s)", t, dt, term)
+    raise not_finite(term, float(t if not isinstance(t, Tensor) else t.min()), dt)
 
 
-def count_steps(t0: float, t1: float, step: float, max_steps: int) -> int:
-    """How many equal steps of at most `step` lead from t0 to t1.
-
-    Raises:
-        MaxStepsError: more than max_steps.
-    """
-    count = max(1, math.ceil((t1 - t0) / step * (1 - 1e-12)))
-    if count > max_steps:
-        raise MaxStepsError(
-            f"step = {step:.3g} s takes {count} steps from {t0:.6g} to {t1:.6g} s, max_steps is {max_steps}; raise one", t0, step
-        )
-    return count
-
-
-def fixed_steps(system: System, tableau: Tableau, t0: float, t1: float, m: Tensor, *, dt: float, max_steps: int):
-    """Yield equal steps of at most dt from t0 to t1."""
-    k = system.rate(t0, m)
-    count = count_steps(t0, t1, dt, max_steps)
-    for number in range(count):
-        start, end = (t0 + (t1 - t0) * n / count for n in (number, number + 1))
-        step, _ = advance(system, tableau, start, end, m, k)
-        require_finite(system, end, end - start, step.m1, step.k1, m)
-        m, k = step.m1, step.k1
-        yield step
+def not_finite(term: str | None, t: float, dt: float) -> NonFiniteError:
+    """The error for a rate that is not finite."""
+    return NonFiniteError(f"not finite: {term or 'the magnetisation'} at t = {t:.6g} s (dt = {dt:.3g} s)", t, dt, term)

@@ -22,14 +22,14 @@ def llg_system(llg: LLG, values: Values, m: Tensor, rtol: float, atol: float) ->
     """Right-hand side, projection to unit length, and error norm of an LLG with resolved values.
 
     The error of a step is the root mean square, over the magnetic nodes, of the length of its error vector, in units of
-    atol + rtol (|m| = 1); of a batch, that of its worst sample.
+    atol + rtol (|m| = 1); one for each sample.
     """
     mesh, dim = llg.mesh, layout.component_dim(llg.mesh)
     weight = (magnetic_mass(llg, values, m) > 0).to(m.dtype)
     weight = weight / (layout.total(weight, mesh).reshape(*weight.shape[: -mesh.dim], *(1,) * mesh.dim) * (atol + rtol) ** 2)
 
     def error(e, m0, m1):
-        return layout.total(weight * layout.dot(e, e, mesh), mesh).sqrt().max()
+        return layout.total(weight * layout.dot(e, e, mesh), mesh).sqrt()
 
     def diagnose(t, m):
         for name, field in llg.fields(m, t, values).items():
@@ -38,7 +38,7 @@ def llg_system(llg: LLG, values: Values, m: Tensor, rtol: float, atol: float) ->
         return None
 
     return System(
-        function=lambda t, m, values: llg(torch.tensor(t, dtype=torch.float64), m, values),
+        function=lambda t, m, values: llg(torch.as_tensor(t, dtype=torch.float64), m, values),
         project=lambda m: normalize(m, dim),
         error=error,
         diagnose=diagnose,

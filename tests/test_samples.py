@@ -1,0 +1,145 @@
+"""Samples of a batch: steps, stops and failures of their own."""
+
+import pytest
+import torch
+from torch import nn
+
+import torchmag as tm
+
+MESH = tm.Mesh((4, 3), (8e-9, 8e-9, 3e-9))
+T = [0.0, 1.1e-11, 2e-11, 4.7e-11]
+# Fields from slow to fast: the last needs many more steps.
+FIELDS = torch.tensor([[0.0, 1e4, 0.0], [0.0, 3e5, 0.0], [0.0, 0.0, 4e6]], dtype=torch.float64)
+
+
+def start():
+    m = tm.uniform(MESH, (1.0, 0.2, 0.1)) + 0.1 * tm.random(MESH, seed=1)
+    return m / m.norm(dim=-3, keepdim=True)
+
+
+def equation(H, drive=False):
+    magnet = tm.Magnet(MESH, 8e5)
+    field = (lambda t: H * torch.cos(3e10 * t)) if drive else H
+    return tm.LLG(tm.Exchange(magnet, 1.3e-11) + tm.Demag(magnet) + tm.Zeeman(magnet, field), 0.1)
+
+
+def batched(H):
+    return H.reshape(*H.shape, 1, 1)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "bosh3"])
+@pytest.mark.parametrize("drive", [False, True])
+def test_each_sample_makes_its_own_steps(method, drive):
+    """Those of its solo run, whatever else is in the batch."""
+    steps = []
+
+    def count(t, dt, m):
+        steps.append(torch.as_tensor(dt) > 0)
+
+    options = {"method": method, "rtol": 1e-4, "atol": 1e-4, "callback": count}
+    found = tm.solve(equation(batched(FIELDS), drive), start(), T, **options)
+    together = torch.stack(steps).sum(0)
+    for index, H in enumerate(FIELDS):
+        steps.clear()
+        alone = tm.solve(equation(H, drive), start(), T, **options)
+        assert together[index] == len(steps)
+        torch.testing.assert_close(found[:, index], alone, rtol=0, atol=1e-9)
+    assert together[2] > 1.5 * together[0]
+
+
+def test_two_batch_axes():
+    H = FIELDS[:2].reshape(2, 1, 3, 1, 1)
+    m0 = torch.stack([start(), start().flip(-1)])
+    found = tm.solve(equation(H, drive=True), m0, T)
+    assert found.shape == (4, 2, 2, 3, *MESH.nodes)
+    for i in range(2):
+        for j in range(2):
+            alone = tm.solve(equation(FIELDS[i], drive=True), m0[j], T)
+            torch.testing.assert_close(found[:, i, j], alone, rtol=0, atol=1e-9)
+
+
+def test_one_time_for_each_sample():
+    """llg(t, m) with t (*batch): drives of every kind, a user's torque, an energy of a Module."""
+
+    class Turning(nn.Module):
+        def forward(self, t, m):
+            return 1e4 * torch.cos(1e10 * t) * m.roll(1, -3)
+
+    class Potential(nn.Module):
+        def forward(self, t, m):
+            return 1e-19 * torch.sin(1e11 * t) * (m**2).sum((-3, -2, -1)) * m[..., 0, 0, 0]
+
+    magnet = tm.Magnet(MESH, 8e5)
+    H = torch.randn(3, 3, *MESH.nodes, generator=torch.Generator().manual_seed(0))  # one field for each sample
+    energy = tm.Sum(
+        tm.Exchange(magnet, lambda t: 1e-11 * (1 + 1e10 * t)),
+        tm.UniaxialAnisotropy(
+            magnet, lambda t, m: 1e5 * (1 + t * 1e10) * tm.layout.to_cells(m, MESH)[..., 2, :, :] ** 2, (0, 0, 1)
+        ),
+        tm.Zeeman(magnet, lambda t: 1e5 * H * torch.cos(2e10 * t)),
+        tm.EnergyModule(magnet, Potential()),
+    )
+    llg = tm.LLG(energy, 0.1, torques=[Turning()])
+    m = torch.stack([tm.random(MESH, seed=s) for s in range(3)])
+    times = torch.tensor([1e-11, 2e-11, 5e-11], dtype=torch.float64)
+    found = llg(times, m)
+    for index, t in enumerate(times):
+        torch.testing.assert_close(found[index], llg(t, m)[index], rtol=1e-12, atol=0)
+    with pytest.raises(ValueError, match=r"t has shape \(2,\), expected one time"):
+        llg(times[:2], m)
+
+
+def test_gradients_equal_those_of_solo_runs():
+    """With steps that some samples make and others do not."""
+    cotangent = torch.randn(4, 3, *MESH.nodes, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    H = FIELDS.clone().requires_grad_()
+    m = tm.solve(equation(batched(H)), start(), T, rtol=1e-4, atol=1e-4)
+    (found,) = torch.autograd.grad((m * cotangent.unsqueeze(1)).sum(), H)
+    for index in range(3):
+        alone = FIELDS[index].clone().requires_grad_()
+        (slope,) = torch.autograd.grad((tm.solve(equation(alone), start(), T, rtol=1e-4, atol=1e-4) * cotangent).sum(), alone)
+        torch.testing.assert_close(found[index], slope, rtol=1e-6, atol=1e-9 * float(slope.abs().max()))
+
+
+class Failing(nn.Module):
+    """A field that ends, for one of three samples."""
+
+    def __init__(self):
+        super().__init__()
+        self.strength = nn.Parameter(torch.tensor(3e4, dtype=torch.float64))
+
+    def forward(self, t):
+        H = self.strength * torch.ones(3, 3, 1, 1, dtype=torch.float64)
+        bad = torch.tensor([False, True, False]).reshape(3, 1, 1, 1)
+        return torch.where(bad & (t > 1.5e-11), torch.nan, H)
+
+
+def test_a_sample_that_diverges_leaves_the_others_usable():
+    llg = equation((0.0, 0.0, 0.0))
+    llg.energy.zeeman.H = Failing()
+    with pytest.warns(tm.DivergedWarning, match=r"sample \(1,\) of the batch ends at t = 1\.\d+e-11 s.*energy.zeeman"):
+        m = tm.solve(llg, start(), T)
+    assert bool(torch.isfinite(m[:2]).all()) and bool(torch.isfinite(m[:, [0, 2]]).all())
+    assert bool(torch.isnan(m[2:, 1]).all())
+    (slope,) = torch.autograd.grad(m[-1, [0, 2]].mean(), llg.energy.zeeman.H.strength)
+    one = equation((0.0, 0.0, 0.0))
+    strength = torch.tensor(3e4, dtype=torch.float64, requires_grad=True)
+    one.energy.zeeman.H = lambda t: strength * torch.ones(3, dtype=torch.float64)
+    (alone,) = torch.autograd.grad(tm.solve(one, start(), T)[-1].mean(), strength)
+    assert slope.item() == pytest.approx(alone.item(), rel=1e-6)
+
+
+def test_no_sample_left_is_an_error():
+    llg = equation((0.0, 0.0, 0.0))
+    llg.energy.zeeman.H = lambda t: torch.where(t > 1.5e-11, torch.nan, torch.ones(2, 3, 1, 1, dtype=torch.float64))
+    with pytest.raises(tm.NonFiniteError, match="energy.zeeman"):
+        tm.solve(llg, start(), T)
+
+
+def test_relax_stops_each_sample_on_its_own():
+    H = torch.tensor([[5e4, 1e4, 0.0], [1e6, 1e5, 0.0]], dtype=torch.float64)
+    found, record = tm.relax(equation(batched(H)), start(), info=True)
+    assert record.converged
+    for index in range(2):
+        alone, _ = tm.relax(equation(H[index]), start(), info=True)
+        torch.testing.assert_close(found[index], alone, rtol=0, atol=1e-7)

@@ -1,0 +1,158 @@
+"""Runge-Kutta steps under error control, a step size for each sample of a batch."""
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from torchmag.errors import DivergedWarning, IntegrationError, MaxStepsError, StepSizeError
+from torchmag.solvers.stepper import Step, System, advance, not_finite, partial_step, positive, require_finite, spread
+from torchmag.solvers.tableau import Tableau
+
+SAFETY, SHRINK, GROW = 0.9, 0.2, 5.0
+# Shortest step, as a part of the interval.
+SHORTEST = 1e-12
+
+
+@dataclass
+class Controller:
+    """What step size control remembers; handed to the next call, it goes on as if nothing had ended.
+
+    Attributes:
+        dt: the step to try next, s, float64, 0-d or (*samples); None before the first.
+        error: size of the last accepted step's error relative to the tolerance, likewise.
+    """
+
+    dt: Tensor | None = None
+    error: Tensor | None = None
+
+    def update(self, tableau: Tableau, tried: Tensor, ratio: Tensor, took: Tensor, active: Tensor) -> None:
+        """The next step: after an accepted one by PI control (Hairer, Norsett, Wanner, Solving ODEs II, Sec. IV.2), which damps
+        the oscillation at the stability limit.  A step cut short by the end of the interval does not shrink the next one.
+        """
+        exponent = 1 / tableau.order
+        factor = SAFETY * ratio.clamp(min=1e-10) ** (-0.7 * exponent) * self.error ** (0.4 * exponent)
+        longer = tried * factor.clamp(SHRINK, GROW)
+        longer = torch.where(tried < (1 - 1e-6) * self.dt, torch.maximum(longer, self.dt), longer)
+        too_long = torch.isfinite(ratio) & (ratio > 1)
+        shorter = tried * torch.where(too_long, (SAFETY * ratio**-exponent).clamp(min=SHRINK), 0.1)
+        self.dt = torch.where(took, longer, torch.where(active, shorter, self.dt))
+        self.error = torch.where(took, ratio.clamp(min=1e-4), self.error)
+
+
+def adaptive_steps(
+    system: System,
+    tableau: Tableau,
+    t0: float,
+    t1: float,
+    m: Tensor,
+    *,
+    max_steps: int,
+    controller: Controller | None = None,
+    stop: Callable[[Step], Tensor] | None = None,
+):
+    """Yield accepted steps from t0 until every sample has reached t1, or `stop(step)`, bool (*samples), holds for it.
+
+    A sample of a batch that cannot go on stays where it is, with a DivergedWarning; the others go on.
+
+    Raises:
+        NonFiniteError, StepSizeError: when no sample can go on.
+        MaxStepsError.
+    """
+    k = system.rate(t0, m)
+    require_finite(system, t0, math.nan, m, k)
+    with torch.no_grad():
+        still, rate = m.detach(), k.detach()
+        samples = system.error(rate, still, still)
+        control = _start(controller, samples, lambda: first_step(system, tableau, t0, t1 - t0, still, rate))
+        t = torch.full_like(samples, t0, dtype=torch.float64)
+        active, lost = torch.ones_like(t, dtype=torch.bool), torch.zeros_like(t, dtype=torch.bool)
+    for _ in range(max_steps):
+        last = t + control.dt * (1 + 1e-9) >= t1
+        end = torch.where(active, torch.where(last, t1, t + control.dt), t)
+        step, error = advance(system, tableau, t, end, m, k)
+        with torch.no_grad():
+            # Detached also from forward-mode derivatives: step sizes are constants.
+            ratio = system.error(error.detach(), m.detach(), step.m1.detach()).double()
+            took = active & (ratio <= 1) & _finite(step.k1.detach(), t.ndim)
+            control.update(tableau, end - t, ratio, took, active)
+            everyone = bool(took.all())
+        if not everyone:
+            step = partial_step(step, tableau, took)
+        if everyone or bool(took.any()):
+            t, m, k = step.end, step.m1, step.k1
+            yield step
+        active = active & ~(took & last)
+        if stop is not None:
+            active = active & ~(took & stop(step))
+        if not everyone:
+            stuck = active & ~took & ((t + control.dt <= t) | (control.dt < SHORTEST * (t1 - t0 if t1 < math.inf else 0.0)))
+            if bool(stuck.any()):
+                lost, active = lost | stuck, active & ~stuck
+                _lose(system, t, end, m, control, stuck, lost)
+        if not bool(active.any()):
+            return
+    behind = float(t[active].min())
+    dt = float(control.dt[active].min())
+    raise MaxStepsError(
+        f"max_steps = {max_steps} used up at t = {behind:.6g} s with dt = {dt:.3g} s, before {t1:.6g} s; "
+        f"raise max_steps or loosen rtol and atol", behind, dt,
+    )  # fmt: skip
+
+
+def _start(controller, samples, first):
+    """The controller, with numbers for each sample."""
+    control = controller or Controller()
+    control.dt = first() if control.dt is None else control.dt.expand(samples.shape)
+    control.error = torch.full_like(control.dt, 1e-4) if control.error is None else control.error.expand(samples.shape)
+    return control
+
+
+def first_step(system: System, tableau: Tableau, t: float, span: float, m: Tensor, k: Tensor) -> Tensor:
+    """A starting step whose error should be a tenth of the tolerance.
+
+    The error of order p + 1 is guessed as dt |m'| (dt w)^p with w = |m''| / |m'| from a short Euler step; free of units,
+    unlike the usual rule.
+    """
+    rate = system.error(k, m, m).double()
+    known = (rate > 0) & torch.isfinite(rate)
+    rate = torch.where(known, rate, 1 / span)
+    dt = (1 / rate).clamp(max=span)
+    # The same instant for all, so that drives are evaluated once: their change over these times counts, not their value.
+    later = t + float(dt.min())
+    change = system.rate(later, system.project(m + spread(dt, m) * k)).detach() - k
+    w = system.error(change, m, m).double() / (rate * dt)
+    guess = (0.1 / (rate * positive(w) ** tableau.order)) ** (1 / (tableau.order + 1))
+    dt = torch.where((w > 0) & torch.isfinite(w), guess, 100 * dt).clamp(max=span)
+    return torch.where(known, dt, torch.full_like(dt, span))
+
+
+def _finite(k, axes):
+    """The samples whose rate is finite."""
+    finite = torch.isfinite(k)
+    return finite.flatten(axes).all(-1) if axes else finite.all()
+
+
+def _lose(system, t, end, m, control, stuck, lost):
+    """Say why samples cannot go on: an error if none can, else a warning."""
+    where, dt = float(t[stuck].min()), float(control.dt[stuck].min())
+    with torch.no_grad():
+        rate = system.rate(end, m)
+        if bool((stuck & ~_finite(rate, t.ndim)).any()):
+            error: IntegrationError = not_finite(system.diagnose(end, m), float(end[stuck].min()), dt)
+        else:
+            error = StepSizeError(
+                f"step size fell to {dt:.3g} s at t = {where:.6g} s: the rate changes faster than time resolves; "
+                f"loosen rtol and atol, or look for a jump in a time-dependent parameter", where, dt,
+            )  # fmt: skip
+    if bool(lost.all()):
+        raise error
+    names = ", ".join(str(tuple(index)) for index in stuck.nonzero().tolist())
+    warnings.warn(
+        f"sample {names} of the batch ends at t = {where:.6g} s, from where on its states are NaN; the others go on.  {error}",
+        DivergedWarning,
+        stacklevel=2,
+    )
