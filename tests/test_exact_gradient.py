@@ -322,3 +322,29 @@ def test_compiled():
     llg.compile()
     _, found = gradients(llg, m0)
     assert_equal(found, expected, 1e-9)
+
+
+@pytest.mark.parametrize("name", ["energy.uniaxial_anisotropy.Ku.slope", "energy.energy_module.module.layers.0.weight", "alpha"])
+def test_a_parameter_that_training_broke_is_named_before_integration(name):
+    llg = everything()
+    with torch.no_grad():
+        llg.get_parameter(name).view(-1)[0] = math.nan
+    for run in (tm.solve, tm.relax):
+        with pytest.raises(ValueError, match=rf"{run.__name__}: the parameter {name} is not finite \(1 of .*clip its gradient"):
+            run(llg, start(), *([T] if run is tm.solve else []))
+
+
+def test_an_unphysical_parameter_is_named():
+    magnet = tm.Magnet(MESH, 8e5)
+    llg = tm.LLG(tm.Exchange(magnet, nn.Parameter(torch.tensor(1.3e-11))), 0.1)
+    with torch.no_grad():
+        llg.energy.exchange.A.fill_(-1e-3)
+    with pytest.raises(ValueError, match=r"energy.exchange.A has a minimum of -0.001, expected >= 0"):
+        tm.solve(llg, start(), T)
+
+
+def test_a_loss_that_depends_on_nothing_trainable():
+    """torch says so; nothing is silently zero."""
+    magnet = tm.Magnet(MESH, 8e5)
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        tm.solve(tm.LLG(tm.Exchange(magnet, 1.3e-11), 0.1), start(), T)[-1].mean().backward()

@@ -15,7 +15,7 @@ from torchmag.solvers.descent import descend
 from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape
 from torchmag.solvers.lbfgs import LBFGS
-from torchmag.solvers.sources import every_tensor, is_transformed, leaves, trainable
+from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
 from torchmag.solvers.system import require_count
 from torchmag.term import as_time, check_field
 
@@ -92,6 +92,7 @@ def minimize(
     if not isinstance(t, Real | Tensor) or not math.isfinite(t):
         raise ValueError(f"minimize: t = {t!r}, expected one time in s, at which drives are held")
     now = as_time(t, "minimize")
+    require_finite_parameters(energy, "minimize")
     values = energy.prepare(params)
     if is_transformed((m0, *every_tensor(values, energy))):
         raise TypeError("minimize: transforms of torch.func do not reach through it; use torch.autograd, or relax")

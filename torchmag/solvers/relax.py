@@ -16,7 +16,7 @@ from torchmag.solvers.adaptive import Controller, adaptive_steps
 from torchmag.solvers.bosh3 import BOSH3
 from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape
-from torchmag.solvers.sources import every_tensor, is_transformed, leaves, trainable
+from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
 from torchmag.solvers.stepper import System, require_finite
 from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
 from torchmag.term import as_time
@@ -84,6 +84,7 @@ def relax(
         raise ValueError(f"relax: t = {t!r}, expected one time in s, at which drives are held")
     if not 0 < tolerance < math.inf:
         raise ValueError(f"relax: tolerance = {tolerance}, expected a positive number: max |m x H| / Ms")
+    require_finite_parameters(llg, "relax")
     values = llg.prepare(params)
     llg.check(values)
     if is_transformed((m0, *every_tensor(values, llg))):

@@ -16,7 +16,7 @@ from torchmag.solvers.fixed import fixed_steps
 from torchmag.solvers.foreign import can_repeat, foreign_names, foreign_steps, foreign_tableau
 from torchmag.solvers.heun import heun_steps, without_noise
 from torchmag.solvers.outputs import Outputs
-from torchmag.solvers.sources import every_tensor, is_transformed, leaves, trainable
+from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
 from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
 
 OWN = {tableau.name: tableau for tableau in (DOPRI5, BOSH3)}
@@ -87,6 +87,7 @@ def solve(
     _require_heun(llg, method, step)
     if gradient == "adjoint":
         _require_adjoint(llg, method, step, memory, callback)
+    require_finite_parameters(llg, "solve")
     values = llg.prepare(params)
     llg.check(values)
     values = without_noise(llg, values, m0)

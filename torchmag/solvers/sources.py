@@ -26,6 +26,17 @@ def leaves(module: nn.Module) -> list[Tensor]:
     return [x for x in chain(module.parameters(), module.buffers()) if x.requires_grad and x.is_leaf]
 
 
+def require_finite_parameters(module: nn.Module, title: str) -> None:
+    """Raise a ValueError that names the first parameter of a Module, however deep, that is not finite."""
+    for name, parameter in module.named_parameters():
+        if not bool(torch.isfinite(parameter.detach()).all()):
+            count = int((~torch.isfinite(parameter.detach())).sum())
+            raise ValueError(
+                f"{title}: the parameter {name} is not finite ({count} of {parameter.numel()} values); if it trains, take smaller "
+                f"steps or clip its gradient"
+            )
+
+
 def is_transformed(tensors: Iterable[Tensor]) -> bool:
     """Whether a transform of torch.func or forward-mode differentiation looks at one of them."""
     return any(
