@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from torchmag import layout
 from torchmag.errors import GradientError
 from torchmag.llg import LLG
-from torchmag.solvers.exact import depends_on
+from torchmag.solvers.exact import unknown_to
 from torchmag.solvers.sources import exchanged
 from torchmag.solvers.stepper import System
 
@@ -51,7 +51,7 @@ def adjoint_solution(
     values = exchanged(system.values, {id(x): copy for x, copy in zip(resolved, copies)})
     live, start = list(live), m.detach().requires_grad_()
     for t in times[:: max(1, len(times) // SEARCHED)]:
-        live += depends_on(replace(system, values=values), t, start, [*copies, *live])[0]
+        live += unknown_to([*copies, *live], replace(system, values=values), t, start)
     dynamics = _Dynamics(llg, values, times)
     return system.project(_Adjoint.apply(dynamics, options, copies, check, m, *resolved, *live))
 

@@ -119,7 +119,7 @@ class Path:
         return replace(self.system, values=values)
 
     def _require_known(self, t, system, m, wanted):
-        unknown, _ = depends_on(system, t, m, wanted)
+        unknown = unknown_to(wanted, system, t, m)
         if unknown:
             raise TypeError(
                 f"solve: a tensor of shape {tuple(unknown[0].shape)} that requires a gradient enters at t = {float(torch.as_tensor(t).max()):g} s only, by a "
@@ -167,8 +167,8 @@ class Solution(torch.autograd.Function):
         return None, *found
 
 
-def depends_on(system: System, t: float, m: Tensor, known: Sequence[Tensor]) -> tuple[list[Tensor], int]:
-    """The tensors beside m and the known ones that a rate has a gradient to, and the bytes of its tape.
+def unknown_to(known: Sequence[Tensor], system: System, t: Time, m: Tensor) -> list[Tensor]:
+    """The tensors beside m and the known ones that a rate has a gradient to.
 
     Raises:
         TypeError: see `found_by`.
@@ -176,7 +176,7 @@ def depends_on(system: System, t: float, m: Tensor, known: Sequence[Tensor]) -> 
     before = mark()
     with torch.enable_grad():
         rate = system.rate(t, m)
-    return found_by(rate, before, [m, *known], "solve"), taped_bytes(rate, [m, *known])
+    return found_by(rate, before, [m, *known], "solve")
 
 
 def make_path(
@@ -197,11 +197,11 @@ def make_path(
     """
     copies = [x.detach().requires_grad_() for x in resolved]
     path = Path(system, times, steps, resolved, list(live), Checkpoints(2), False)
-    system, start, tape = path._system_with(copies), m.detach().requires_grad_(), 0
+    system, start = path._system_with(copies), m.detach().requires_grad_()
     for t in (times[0], 0.5 * (times[0] + times[-1]), times[-1]):
-        more, size = depends_on(system, t, start, [*copies, *path.live])
-        path.live += more
-        tape = max(tape, size)
+        path.live += unknown_to([*copies, *path.live], system, t, start)
+    with torch.enable_grad():
+        tape = taped_bytes(system.rate(times[0], start), [start, *copies, *path.live])
     state = m.numel() * m.element_size()
     totals = 2 * sum(x.numel() * x.element_size() for x in (*resolved, *path.live))
     whole, least = (n * tape + (2 * stages + 4) * state + totals for n in (stages + 1, 2))
