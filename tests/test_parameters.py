@@ -694,11 +694,13 @@ def test_a_default_fraction_can_be_overridden():
     torch.testing.assert_close(half, 0.5 * energy.energy(m0()))
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="raised by broadcasting, without the parameters' names")
 def test_batches_that_do_not_broadcast_are_named():
     energy = tm.Exchange(film(torch.full((2, *CELLS), 8e5)), torch.full((4, 1, 1), A0))
-    with pytest.raises(ValueError, match="A"):
+    with pytest.raises(ValueError, match=r"the batch of magnet.Ms, \(2,\), does not broadcast against .* \(A \(4,\)\)"):
         energy.energy(m0())
+    llg = tm.LLG(tm.Exchange(film(), torch.full((3, 1, 1), A0)), torch.full((2, 1, 1), 0.1))
+    with pytest.raises(ValueError, match=r"the batch of energy.exchange.A, \(3,\), .* \(alpha \(2,\)\)"):
+        tm.solve(llg, m0(), [0.0, 1e-12])
 
 
 def test_a_term_on_another_body_cannot_replace_one():

@@ -12,7 +12,7 @@ from torchmag.forms import Scalar, compile_form
 from torchmag.forms.compiler import signature
 from torchmag.kernel import Kernel
 from torchmag.magnet import Magnet
-from torchmag.parameters import Parametric, Role, Values
+from torchmag.parameters import Role, Values
 from torchmag.term import Term, match_batch
 
 
@@ -270,10 +270,10 @@ class Sum(Energy):
             found[name] = term._at_own(values[name], t, m, cache) | {"magnet": body}
         return found
 
-    def check(self, values: Values, prefix: str = "") -> None:
-        self.magnet.check(values["magnet"], f"{prefix}magnet.")
+    def _resolved(self, values, prefix):
+        yield from self.magnet._resolved(values["magnet"], f"{prefix}magnet.")
         for name, term in self.named_terms():
-            Parametric.check(term, values[name], f"{prefix}{name}.")
+            yield from term._resolved_own(values[name], f"{prefix}{name}.")
 
     def _prepare_own(self, overrides, prefix, cache):
         return {name: term._prepare_own(overrides, f"{prefix}{name}.", cache) for name, term in self.named_terms()}

@@ -147,13 +147,13 @@ class LLG(Sealed, Parametric):
         t = as_time(t, "LLG", m.shape[: m.ndim - axes])
         return for_each_sample(field, t, m, axes, axes) if t.ndim and "t" in drivers else field(t, m)
 
-    def check(self, values: Values, prefix: str = "") -> None:
-        super().check(values, prefix)
-        self.energy.check(values["energy"], f"{prefix}energy.")
+    def _resolved(self, values, prefix):
+        yield from self._resolved_own(values, prefix)
+        yield from self.energy._resolved(values["energy"], f"{prefix}energy.")
         for name, given in values["torques"].items():
-            Parametric.check(self.torques[int(name)], given, f"{prefix}torques.{name}.")
+            yield from self.torques[int(name)]._resolved_own(given, f"{prefix}torques.{name}.")
         if self.temperature is not None:
-            Parametric.check(self.temperature, values["temperature"], f"{prefix}temperature.")
+            yield from self.temperature._resolved_own(values["temperature"], f"{prefix}temperature.")
 
     def _rate(self, m, H, values):
         alpha, gamma = values["alpha"], values["gamma"]

@@ -58,6 +58,7 @@ class Parametric(nn.Module):
             Nested dictionaries of tensors, to be passed as `values`.
         Raises:
             TypeError: a name that no parameter has.
+            ValueError: batches of parameters that do not broadcast against each other.
         """
         if params is not None and not isinstance(params, Mapping):
             raise TypeError(f"prepare: params is a {type(params).__name__}, expected a mapping from full names to tensors")
@@ -69,6 +70,7 @@ class Parametric(nn.Module):
             close = difflib.get_close_matches(str(name), known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
             raise TypeError(f"prepare: params has the name {name!r}, which no parameter has; {hint}")
+        _require_one_batch(self._resolved(values, ""))
         return values
 
     def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
@@ -79,9 +81,16 @@ class Parametric(nn.Module):
 
     def check(self, values: Values, prefix: str = "") -> None:
         """Raise a ValueError that names the first parameter with a non-finite or impossible value."""
-        for name, role in self._roles.items():
-            if name in values:
-                _check_values(f"{prefix}{name}", values[name], role)
+        for name, role, value in self._resolved(values, prefix):
+            _check_values(name, value, role)
+
+    def _resolved(self, values, prefix):
+        """(full name, role, value) of what `values` holds, children included."""
+        yield from self._resolved_own(values, prefix)
+
+    def _resolved_own(self, values, prefix):
+        """That without the children."""
+        return ((prefix + name, role, values[name]) for name, role in self._roles.items() if name in values)
 
     def _names(self, prefix):
         return [prefix + name for name in self._roles]
@@ -436,6 +445,23 @@ def _initial(title, value, dtype):
     if value.is_complex() or value.dtype == torch.bool:
         raise TypeError(f"{title}: value is {value.dtype}, expected real numbers")
     return value.detach().to(dtype or (value.dtype if value.is_floating_point() else torch.get_default_dtype()), copy=True)
+
+
+def _require_one_batch(resolved):
+    """Raise unless the batch axes of all values broadcast."""
+    seen, common = {}, ()
+    for name, role, value in resolved:
+        batch = tuple(value.shape[: max(0, value.ndim - len(role.kind.shape) - len(role.grid))])
+        try:
+            common = tuple(torch.broadcast_shapes(common, batch)) if batch else common
+        except RuntimeError:
+            others = ", ".join(f"{other} {shape}" for other, shape in seen.items())
+            raise ValueError(
+                f"the batch of {name}, {batch}, does not broadcast against that of other parameters ({others}); samples are counted "
+                f"from the right, as in NumPy: give axes of 1 where a parameter is shared"
+            ) from None
+        if batch:
+            seen[name] = batch
 
 
 def _check_values(title, value, role):

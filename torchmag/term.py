@@ -40,6 +40,10 @@ class Term(Sealed, Parametric):
     def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
         return self._at_own(values, t, m, cache) | {"magnet": self.magnet.at(values["magnet"], t, m, cache)}
 
+    def _resolved(self, values, prefix):
+        yield from self._resolved_own(values, prefix)
+        yield from self.magnet._resolved(values["magnet"], f"{prefix}magnet.")
+
     def _at_own(self, values, t, m, cache):
         """The values without the body's."""
         return super().at(values, t, m, cache)

@@ -98,7 +98,6 @@ def minimize(
         raise TypeError("minimize: transforms of torch.func do not reach through it; use torch.autograd, or relax")
     with torch.no_grad():
         energy.check(values)
-        energy.magnet.check(values["magnet"], "magnet.")
         landscape, start = make_landscape(energy, values, m0.detach(), now, frozen, "minimize")
         _require_finite(energy, values, start, now)
         m, record = _run(landscape, METHODS[method], start, tolerance, max_steps, callback)
