@@ -24,14 +24,14 @@ ORDER = (
     {"energies", "torques", "observables", "thermal"},
     {"llg"},
     {"solvers"},
-    {"states", "design"},
+    {"states", "design", "sweep"},
     {"io", "plot", "testing"},
     {"cases"},
     {"cli"},
     {"__main__"},
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
-LEAVES = {"io", "plot", "states", "design", "testing", "cli", "cases", "__main__"}
+LEAVES = {"io", "plot", "states", "design", "sweep", "testing", "cli", "cases", "__main__"}
 # What a leaf may import of the other leaves.
 FRONT_ENDS = {"cli": LEAVES, "cases": {"states", "io", "plot"}, "testing": {"states"}, "__main__": {"cli"}}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")

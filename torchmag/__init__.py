@@ -42,6 +42,7 @@ from torchmag.errors import (
     MaxStepsError,
     NonFiniteError,
     StepSizeError,
+    SweepError,
 )
 from torchmag.layout import positions
 from torchmag.llg import LLG
@@ -52,6 +53,7 @@ from torchmag.parameters import Bounded, Derived, Positive, UnitVector, by_regio
 from torchmag.solvers import Evolve, Minimization, Relaxation, hysteresis, minimize, relax, solve
 from torchmag.states import random, uniform, vortex
 from torchmag.surface import SurfaceEnergy
+from torchmag.sweep import sweep
 from torchmag.thermal import ThermalField
 from torchmag.torque import Torque
 from torchmag.torques import Slonczewski, SpinOrbit, ZhangLi

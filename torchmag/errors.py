@@ -38,6 +38,22 @@ class DivergedWarning(RuntimeWarning):
     """A sample of a batch that could not go on; the others did."""
 
 
+class SweepError(RuntimeError):
+    """A sweep of which some points failed.
+
+    Attributes:
+        results: of all points, None where one failed.
+        errors: position of a point -> its exception.
+    """
+
+    def __init__(self, message: str, results=None, errors=None):
+        super().__init__(message)
+        self.results, self.errors = results, errors
+
+    def __reduce__(self):
+        return type(self), (*self.args, self.results, self.errors)
+
+
 class GradientError(RuntimeError):
     """A gradient that does not exist, or that cannot be trusted."""
 
