@@ -1,0 +1,1 @@
+"""The sections of scripts/gradient_report.py, each a function that yields lines of Markdown."""
