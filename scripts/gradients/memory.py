@@ -6,8 +6,6 @@ import subprocess
 import sys
 import time
 
-from gradients.peers import environment
-
 NODES, STEP, BUDGETS = 32, 1e-13, {"default": None, "20 MB": 20_000_000}
 COUNTS = (100, 1000, 10000)
 
@@ -46,6 +44,8 @@ def child(count, how):
 
 def measure(count, how):
     """`child` in a process of its own."""
+    from gradients.peers import environment
+
     found = subprocess.run(
         [sys.executable, __file__, str(count), how], capture_output=True, text=True, check=True, env=environment()
     )
