@@ -14,7 +14,6 @@ import torch
 import torchmag as tm
 from torchmag.layout import to_cells
 
-plt.rcParams.update({"image.origin": "lower", "image.cmap": "RdBu"})
 SI = dict(dtype=torch.float64)
 
 
@@ -70,11 +69,11 @@ def image(n=40, noise=0.02, evaluations=200):
 if __name__ == "__main__":
     (density, B, _), (true, found, seen, _) = shape(), image()
     figure, axes = plt.subplots(1, 4, figsize=(15, 3.2), layout="constrained")
-    axes[0].imshow(density[:, density.shape[1] // 2].T, extent=(0, 25, 0, 25), cmap="Greys")
+    axes[0].imshow(density[:, density.shape[1] // 2].T, origin="lower", extent=(0, 25, 0, 25), cmap="Greys")
     axes[0].plot(12.5, 21.5, "r*", markersize=10)
     axes[0].set(title=f"magnet for {B * 1e3:.0f} mT at the star", xlabel="x (mm)", ylabel="z (mm)")
     panels = ((true, "true $m_z$", 1), (1e3 * seen[2], "$B_z$ (mT), 25 nm above", 80), (found, "recovered $m_z$", 1))
     for ax, (values, title, top) in zip(axes[1:], panels):
-        figure.colorbar(ax.imshow(values.T, extent=(0, 200, 0, 200), vmin=-top, vmax=top), ax=ax)
+        figure.colorbar(ax.imshow(values.T, origin="lower", extent=(0, 200, 0, 200), cmap="RdBu", vmin=-top, vmax=top), ax=ax)
         ax.set(title=title, xlabel="x (nm)", ylabel="y (nm)")
     figure.savefig(Path(*sys.argv[1:] or ".") / "stray_field.png", dpi=150)
