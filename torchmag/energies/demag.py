@@ -1,12 +1,12 @@
 """The demagnetising field as an FFT convolution over the cells."""
 
-import torch
 from torch import Tensor
 
 from torchmag import layout
 from torchmag.constants import mu_0
-from torchmag.energies.convolution import ConvolvedEnergy, contract, convolve, transformed_kernel
+from torchmag.energies.convolution import ConvolvedEnergy
 from torchmag.energies.cuboids import PAIRS, demag_tensor
+from torchmag.energies.spectral import Convolution
 
 
 class Demag(ConvolvedEnergy):
@@ -50,21 +50,19 @@ class Demag(ConvolvedEnergy):
 
     def _cell_field(self, M: Tensor) -> Tensor:
         """-N * M: (*batch, 3, *cells) -> same."""
-        pairs = list(enumerate(self._pairs()))
-        terms = [(a, b, row, 1) for row, (a, b) in pairs] + [(b, a, row, 1) for row, (a, b) in pairs if a != b]
-        return convolve(M, self.mesh, lambda spectrum: contract(spectrum, self.kernel, terms, self.mesh, odd=False))
+        return self._convolve(M, self.kernel)
 
     def _pairs(self):
         """The components of N that do not vanish by symmetry: N_ab is odd along a and b, hence 0 on an axis of one cell."""
         sizes = (*self.mesh.cells, 1, 1)
         return [(a, b) for a, b in PAIRS if a == b or (sizes[a] > 1 and sizes[b] > 1)]
 
-    def _build(self) -> Tensor:
-        """The transform of -N."""
-        mesh = self.mesh
-        octant = -demag_tensor((*mesh.cells, 1, 1)[:3], mesh.dx, mesh.pbc)
-        rows = []
-        for a, b in self._pairs():
-            odd = [a != b and axis in (a, b) for axis in range(3)]
-            rows.append(transformed_kernel(octant[PAIRS.index((a, b))], odd, mesh))
-        return torch.stack(rows)
+    def _convolution(self):
+        pairs = list(enumerate(self._pairs()))
+        terms = [(a, b, row, 1) for row, (a, b) in pairs] + [(b, a, row, 1) for row, (a, b) in pairs if a != b]
+        return Convolution(self.mesh, tuple(terms))
+
+    def _rows(self):
+        """-N."""
+        octant = -demag_tensor((*self.mesh.cells, 1, 1)[:3], self.mesh.dx, self.mesh.pbc)
+        return [(octant[PAIRS.index((a, b))], tuple(a != b and axis in (a, b) for axis in range(3))) for a, b in self._pairs()]

@@ -1,12 +1,12 @@
 """The Oersted field of an electric current as an FFT convolution over the cells."""
 
-import torch
 from torch import Tensor
 
 from torchmag import layout
 from torchmag.constants import mu_0
-from torchmag.energies.convolution import ConvolvedEnergy, contract, convolve, transformed_kernel
+from torchmag.energies.convolution import ConvolvedEnergy
 from torchmag.energies.cuboids import oersted_kernel
+from torchmag.energies.spectral import Convolution
 from torchmag.forms import Vector
 from torchmag.magnet import Magnet
 from torchmag.parameters import Role
@@ -39,7 +39,7 @@ class Oersted(ConvolvedEnergy):
     def cell_field(self, j: Tensor) -> Tensor:
         """The field averaged over each cell, A/m, of a current density per cell, A/m^2: (*batch, 3, *cells) -> same."""
         self._check_cells(j, "j")
-        return convolve(j, self.mesh, lambda spectrum: contract(spectrum, self.kernel, self._terms(), self.mesh, odd=True))
+        return self._convolve(j, self.kernel)
 
     def _density_map(self, m, values):
         along = layout.dot(layout.to_cells(m, self.mesh), self._applied(values), self.mesh)
@@ -61,20 +61,18 @@ class Oersted(ConvolvedEnergy):
     def _field_of(self, j):
         return self.cell_field(j.expand(*j.shape[: -self.mesh.dim], *self.mesh.cells))
 
-    def _rows(self):
+    def _parts(self):
         """The components of the kernel that do not vanish: K_c is odd along c, hence 0 on an axis of one cell."""
         return [c for c, n in enumerate(self.mesh.cells) if n > 1]
 
-    def _terms(self):
+    def _convolution(self):
         """H_a = epsilon_abc K_c * j_b."""
         terms = []
-        for row, c in enumerate(self._rows()):
+        for row, c in enumerate(self._parts()):
             a, b = (c + 1) % 3, (c + 2) % 3
             terms += [(a, b, row, 1), (b, a, row, -1)]
-        return terms
+        return Convolution(self.mesh, tuple(terms), odd=True)
 
-    def _build(self) -> Tensor:
-        mesh = self.mesh
-        octant = oersted_kernel((*mesh.cells, 1, 1)[:3], mesh.dx, mesh.pbc)
-        rows = [transformed_kernel(octant[c], [axis == c for axis in range(3)], mesh) for c in self._rows()]
-        return torch.stack(rows) if rows else octant[:0].reshape(0, *mesh.cells)
+    def _rows(self):
+        octant = oersted_kernel((*self.mesh.cells, 1, 1)[:3], self.mesh.dx, self.mesh.pbc)
+        return [(octant[c], tuple(axis == c for axis in range(3))) for c in self._parts()]

@@ -1,0 +1,190 @@
+"""Convolution of vector fields by FFT, in blocks that stay in the processor's cache."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from torchmag.mesh import Mesh
+
+# One block's spectrum, bytes: about the second-level cache of one core.
+BLOCK = 2**20
+# Each block is another dozen nodes of a compiled graph.
+MOST_COMPILED = 8
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Zero-padded (open axes) or circular (periodic axes) convolution of a vector field on the cells with a symmetric kernel.
+
+    The kernel is that of a quadratic energy, K_ab(x) = K_ba(-x): the operator is its own transpose, and its derivative
+    is the same convolution of the perturbation.
+
+    The spectrum has the grid axes in reverse order: each transform then writes the memory that the next one reads, and a block
+    along the first of them takes all transforms but that of the last grid axis.  No row of padding is transformed.
+
+    Args:
+        mesh: the grid; only its axes of more than one cell are transformed.
+        terms: (target, origin, row, sign): kernel[row] * field[origin] * sign is added to component `target`.
+        odd: the kernel is odd, its transform imaginary; else it is even and real.
+    """
+
+    mesh: Mesh
+    terms: tuple[tuple[int, int, int, int], ...]
+    odd: bool = False
+
+    axes: tuple[int, ...] = field(init=False)
+    cells: tuple[int, ...] = field(init=False)
+    lengths: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self):
+        axes = tuple(axis for axis, n in enumerate(self.mesh.cells) if n > 1)
+        object.__setattr__(self, "axes", axes)
+        object.__setattr__(self, "cells", tuple(self.mesh.cells[axis] for axis in axes))
+        object.__setattr__(self, "lengths", tuple(padded_length(self.mesh, axis) for axis in axes))
+
+    def transform(self, kernel: Tensor, odd_axes: tuple[bool, ...]) -> Tensor:
+        """The transform of a real kernel, its imaginary part where it is odd, else its real part: (*spectrum).
+
+        Args:
+            kernel: at the offsets 0 ... n - 1 of each axis, three axes; along periodic axes images are summed.
+            odd_axes: for each of the three axes, whether the kernel is odd along it, else it is even.
+        """
+        for axis, length in zip(self.axes, self.lengths):
+            if not self.mesh.periodic(axis):
+                kernel = _unfold(kernel, axis, length, odd_axes[axis])
+        kernel = kernel.reshape(self.lengths)
+        if not self.axes:
+            return kernel
+        spectrum = torch.fft.rfftn(kernel).permute(*reversed(range(kernel.ndim)))
+        return (spectrum.imag if self.odd else spectrum.real).contiguous()
+
+    def __call__(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """(*batch, 3, *cells) -> same, with the kernel (rows, *spectrum) in the same precision."""
+        # A graph holds functional code only; outside one, blocks are written in place and nothing is kept for the backward.
+        if torch.compiler.is_compiling():
+            return self._whole(x, kernel)
+        return _Apply.apply(x, kernel, self)
+
+    def _whole(self, x, kernel):
+        flat = x.reshape(-1, 3, *self.cells)  # (batch, 3, *cells of the axes with more than one cell)
+        if not self.axes:
+            return self._multiply(flat, kernel).reshape(x.shape)
+        if x.is_cuda or torch.compiler.is_compiling():
+            return self._in_blocks(flat, kernel).reshape(x.shape)
+        samples = max(1, BLOCK // self._bytes(x))
+        found = [self._in_blocks(part, kernel) for part in flat.split(samples)]
+        return (found[0] if len(found) == 1 else torch.cat(found)).reshape(x.shape)
+
+    def _in_blocks(self, x, kernel):
+        """The transform along the last axis, and everything else in blocks of its result."""
+        rest = tuple(zip(self.cells[:-1], self.lengths[:-1]))
+        spectrum = torch.fft.rfft(x, self.lengths[-1]).movedim(-1, 2)  # (batch, 3, k, *rest)
+        slabs = spectrum.split(self._block(x), 2)
+        kernels = kernel.split(self._block(x), 1)
+        if len(slabs) == 1:
+            spectrum = self._through(spectrum, kernel, rest).movedim(2, -1)
+        elif torch.compiler.is_compiling():
+            spectrum = torch.cat([self._through(*pair, rest).movedim(2, -1) for pair in zip(slabs, kernels)], -1)
+        else:
+            for slab, rows in zip(slabs, kernels):
+                slab.copy_(self._through(slab, rows, rest))
+            spectrum = spectrum.movedim(2, -1)
+        return torch.fft.irfft(spectrum, self.lengths[-1])[..., : self.cells[-1]]
+
+    def _through(self, x, kernel, rest):
+        """Transform the axes `rest`, (n, length) each, multiply, and transform back: (batch, 3, k, *rest) -> same."""
+        if not rest:
+            return self._multiply(x, kernel)
+        (n, length), depth = rest[-1], len(rest)
+        x = torch.fft.fft(x, length).movedim(-1, -depth)
+        return torch.fft.ifft(self._through(x, kernel, rest[:-1]).movedim(-depth, -1))[..., :n]
+
+    def _multiply(self, spectrum, kernel):
+        """The kernel's rows times the components, summed: (batch, 3, *spectrum) -> same."""
+        fused = spectrum.is_complex() and torch.compiler.is_compiling()
+        if fused:
+            # Inductor fuses real arithmetic only.
+            spectrum, kernel = torch.view_as_real(spectrum), kernel.unsqueeze(-1)
+        source, rows, found = spectrum.unbind(1), kernel.to(spectrum.dtype).unbind(0), [None, None, None]
+        for target, origin, row, sign in self.terms:
+            if found[target] is None or fused:
+                part = source[origin] * rows[row]
+                part = part if sign > 0 else -part
+                found[target] = part if found[target] is None else found[target] + part
+            else:
+                found[target] = torch.addcmul(found[target], source[origin], rows[row], value=sign)
+        product = torch.stack([torch.zeros_like(source[0]) if part is None else part for part in found], 1)
+        if not fused:
+            return product * 1j if self.odd and product.is_complex() else product
+        if self.odd:
+            real, imaginary = product.unbind(-1)
+            product = torch.stack((-imaginary, real), -1)
+        return torch.view_as_complex(product)
+
+    def _bytes(self, x):
+        """Size of the spectrum of one sample."""
+        return 3 * math.prod(self.lengths) * x.element_size()
+
+    def _block(self, x):
+        """How many frequencies of the last axis to take at a time."""
+        count = self.lengths[-1] // 2 + 1
+        if x.is_cuda:
+            return count
+        block = max(1, count * BLOCK // self._bytes(x))
+        return max(block, math.ceil(count / MOST_COMPILED)) if torch.compiler.is_compiling() else block
+
+
+class _Apply(torch.autograd.Function):
+    """A Convolution, linear and its own transpose: derivatives of every order are Convolutions and keep no spectrum."""
+
+    @staticmethod
+    def forward(x, kernel, convolution):
+        return convolution._whole(x, kernel)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, ctx.kernel, ctx.convolution = inputs
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return _Apply.apply(gradient, ctx.kernel, ctx.convolution), None, None
+
+    @staticmethod
+    def jvp(ctx, tangent, *_):
+        return _Apply.apply(tangent, ctx.kernel, ctx.convolution)
+
+    @staticmethod
+    def vmap(info, in_dims, x, kernel, convolution):
+        return _Apply.apply(x.movedim(in_dims[0], 0), kernel, convolution), 0
+
+
+def padded_length(mesh: Mesh, axis: int) -> int:
+    """Length of the transform along an axis: n where it is periodic, else the next product of 2, 3, 5, 7 from 2 n - 1."""
+    n = mesh.cells[axis]
+    if mesh.periodic(axis) or n == 1:
+        return n
+    length = 2 * n - 1
+    while _rest(length) != 1:
+        length += 1
+    return length
+
+
+def _rest(number):
+    for prime in (2, 3, 5, 7):
+        while number % prime == 0:
+            number //= prime
+    return number
+
+
+def _unfold(octant, axis, length, odd):
+    """Offsets 0 ... n - 1 of one axis to the offsets of a cyclic convolution of this length, zero beyond n - 1."""
+    n = octant.shape[axis]
+    offsets = torch.arange(length)
+    offsets = torch.where(offsets < n, offsets, offsets - length)
+    inside = offsets.abs() < n
+    weight = inside.double() * (offsets.sign() if odd else 1)
+    shape = [1] * octant.ndim
+    shape[axis] = length
+    return octant.index_select(axis, offsets.abs() * inside) * weight.reshape(shape)
