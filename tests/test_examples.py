@@ -108,12 +108,13 @@ def test_neural_energy_at_full_size():
 
 
 def test_switching_network():
-    # Off by 55 ps at first; three steps bring it below 15.
+    # A random network is off by 21 ps, more than half of the range of 35 ps; the error falls to less than a half of that.
     *_, history = load("switching_network").main(layers=2, batch=4, steps=4, lr=0.1)
-    assert history[-1] < 15e-12 < history[0]
+    assert history[0] > 15e-12
+    assert history[-1] < history[0] / 2
 
 
 @pytest.mark.slow
 def test_switching_network_trained():
     wanted, reached, Ku, _ = load("switching_network").main()
-    assert (reached - wanted).abs().max() < 5e-12
+    assert (reached - wanted).abs().max() < 3e-12
