@@ -72,6 +72,8 @@ def check_field(m: Tensor, magnet: Magnet, title: str) -> None:
         raise TypeError(f"{title}: m is a {type(m).__name__}, expected a tensor (*batch, 3, *nodes); see torchmag.uniform")
     if tuple(m.shape[-len(expected) :]) != expected:
         raise ValueError(f"{title}: m has shape {tuple(m.shape)}, expected (*batch, {', '.join(map(str, expected))})")
+    if not m.numel():
+        raise ValueError(f"{title}: m has shape {tuple(m.shape)}, a batch without samples; expected at least one")
     if m.dtype != magnet.reference.dtype:
         raise TypeError(f"{title}: m is {m.dtype}, the magnet is {magnet.reference.dtype}; convert one with .to()")
     if m.device != magnet.reference.device:

@@ -19,7 +19,7 @@ from torchmag import layout
 from torchmag.errors import GradientError
 from torchmag.llg import LLG
 from torchmag.solvers.exact import unknown_to
-from torchmag.solvers.sources import exchanged
+from torchmag.solvers.sources import exchanged, without_hooks
 from torchmag.solvers.stepper import System
 
 # Largest error of m that a trusted gradient may come from, as a length (|m| = 1), and how many times are searched for tensors.
@@ -96,7 +96,8 @@ class _Adjoint(torch.autograd.Function):
     def backward(ctx, cotangent):
         if ctx.check:
             _require_way_back(ctx.dynamics, ctx.found.detach(), ctx.options)
-        gradients = torch.autograd.grad(ctx.found, ctx.inputs, cotangent, retain_graph=True, allow_unused=True)
+        with without_hooks(ctx.inputs):
+            gradients = torch.autograd.grad(ctx.found, ctx.inputs, cotangent, retain_graph=True, allow_unused=True)
         return None, None, None, None, *gradients
 
 

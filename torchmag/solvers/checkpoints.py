@@ -37,24 +37,20 @@ class Checkpoints:
 
     def backwards(self, step: Callable[[int, Any], Any]) -> Iterator[tuple[int, Any]]:
         """(number, state) of every step, the last first; `step(number, state)` is the next state."""
-        end, free = self.count, self.slots - len(self.kept)
-        for start in sorted(self.kept, reverse=True):
-            yield from revert(step, start, end, self.kept[start], free)
-            end, free = start, free + 1
-
-
-def revert(step: Callable, start: int, end: int, state, slots: int) -> Iterator[tuple[int, Any]]:
-    """(number, state) for the steps end - 1 ... start from the state at `start`, with `slots` further states kept at a time."""
-    while end > start:
-        middle = start + first_part(end - start, slots)
-        reached = state
-        for number in range(start, middle):
-            reached = step(number, reached)
-        if middle == end - 1:
-            yield middle, reached
-        else:
-            yield from revert(step, middle, end, reached, slots - 1)
-        end = middle
+        kept, end = sorted(self.kept.items()), self.count
+        while kept:
+            start, state = kept[-1]
+            if end == start:
+                kept.pop()
+                continue
+            middle = start + first_part(end - start, self.slots - len(kept))
+            for number in range(start, middle):
+                state = step(number, state)
+            if middle == end - 1:
+                yield middle, state
+                end = middle
+            else:
+                kept.append((middle, state))
 
 
 def first_part(count: int, slots: int) -> int:

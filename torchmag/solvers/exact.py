@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from torchmag.errors import GradientError
 from torchmag.solvers.checkpoints import Checkpoints
 from torchmag.solvers.outputs import Hit, Outputs
-from torchmag.solvers.sources import exchanged, found_by, mark, taped_bytes
+from torchmag.solvers.sources import exchanged, found_by, mark, taped_bytes, without_hooks
 from torchmag.solvers.stepper import Step, System, Time, spread
 
 # Bytes that a gradient may hold if the user sets no bound; more only where one step's tape and FEWEST states need more.
@@ -51,6 +52,7 @@ class Path:
         checkpoints: the states that are kept.
         lean: whether each rate gets a tape of its own, not a whole step: more work, less memory.
         moves: of the steps made.
+        end: the state that the last one leads to.
     """
 
     system: System
@@ -61,12 +63,14 @@ class Path:
     checkpoints: Checkpoints
     lean: bool
     moves: list[Move] = field(default_factory=list)
+    end: Tensor | None = None
 
     def run(self, m: Tensor) -> Tensor:
         """The states at the requested times, (T, *batch, 3, *nodes)."""
-        outputs = Outputs(self.times, m)
+        outputs, self.end = Outputs(self.times, m), m
         for step in self.steps(m):
             self.checkpoints.add(step.m0)
+            self.end = step.m1
             self.moves.append(Move(step.t, step.again, outputs.hits(step)))
             for hit in self.moves[-1].hits:
                 outputs.add(hit, hit.state(step, self.times[hit.position], self.system))
@@ -78,41 +82,61 @@ class Path:
         wanted = [*copies, *self.live]
         plain = taped = self._system_with(copies)
         if self.lean:
-            taped = replace(plain, function=lambda t, m, values: Rate.apply(plain, t, m, *wanted))
+            taped = replace(plain, function=lambda t, m, values: Rate.apply(replace(plain, values=values), t, m, *wanted))
         totals, adjoint = [None] * len(wanted), torch.zeros_like(cotangent[0])
-        searched = max(1, len(self.moves) // SEARCHED)
-        for number, m in self.checkpoints.backwards(lambda number, m: self._ends(number, plain, m)[0]):
+        searched, drift, after = max(1, len(self.moves) // SEARCHED), torch.zeros_like(cotangent[0].sum()), self.end
+        for number, m in self.checkpoints.backwards(lambda number, m: self._again(number, plain, m).m1):
             start = m.detach().requires_grad_()
             if number % searched == 0:
                 self._require_known(self.moves[number].t, plain, start, wanted)
             with torch.enable_grad():
-                ends = self._ends(number, taped, start)
-            cotangents = [adjoint, *(_masked(cotangent[hit.position], hit) for hit in self.moves[number].hits)]
+                step = self._again(number, taped, start)
+            drift, after = torch.maximum(drift, (step.m1.detach() - after).abs().max()), m
+            ends, cotangents = self._cotangents(number, step, adjoint, cotangent)
             adjoint, *gradients = torch.autograd.grad(ends, [start, *wanted], cotangents, allow_unused=True)
             totals = [total if new is None else new if total is None else total + new for total, new in zip(totals, gradients)]
+        require_same(drift)
         return [adjoint + cotangent[0], *totals]
+
+    def _cotangents(self, number, step, adjoint, cotangent):
+        """What the outputs are made of in a step, and its cotangents: one output at a time, for the sake of memory."""
+        parts = {"m1": step.m1} | (
+            {name: getattr(step, name) for name in ("m0", "k0", "k1", "middle")} if step.middle is not None else {}
+        )
+        totals = {name: torch.zeros_like(part) for name, part in parts.items()}
+        totals["m1"] = totals["m1"] + adjoint
+        copies = {name: part.detach().requires_grad_() for name, part in parts.items()}
+        for hit in self.moves[number].hits:
+            with torch.enable_grad():
+                state = hit.state(replace(step, **copies), self.times[hit.position], self.system)
+            new = torch.autograd.grad(state, list(copies.values()), _masked(cotangent[hit.position], hit), allow_unused=True)
+            totals = {name: total if x is None else total + x for (name, total), x in zip(totals.items(), new)}
+        return list(parts.values()), list(totals.values())
 
     def pull_with_graph(self, cotangent: Tensor, m: Tensor, sources: Sequence[Tensor]) -> list[Tensor | None]:
         """`pull`, itself differentiable: with the tape of every step."""
         with torch.enable_grad():
-            # New nodes, since one value may depend on another: a gradient must not pass from the one to the other here.
-            start, *aliases = [x.view_as(x) for x in (m, *sources[: len(self.resolved)])]
+            # One value may depend on another, or on a live tensor: a gradient must not pass from the one to the other here.
+            gate = Gate()
+            start, *aliases = [Gated.apply(gate, x) for x in (m, *sources[: len(self.resolved)])]
             system = self._system_with(aliases)
             state, outputs = start, Outputs(self.times, start)
             for number, move in enumerate(self.moves):
-                state, *found = self._ends(number, system, state)
-                for hit, reached in zip(move.hits, found):
-                    outputs.add(hit, reached)
+                step = self._again(number, system, state)
+                state = step.m1
+                for hit in move.hits:
+                    outputs.add(hit, hit.state(step, self.times[hit.position], system))
+            require_same((state.detach() - self.end).abs().max())
             wanted = [start, *aliases, *sources[len(self.resolved) :]]
             given = [x for x in wanted if x.requires_grad]  # the start may not
             gradients = iter(torch.autograd.grad(outputs.stacked(), given, cotangent, create_graph=True, allow_unused=True))
+            gate.open = True
             return [next(gradients) if x.requires_grad else None for x in wanted]
 
-    def _ends(self, number: int, system: System, m: Tensor) -> list[Tensor]:
-        """The state at the end of a step from m, and those at the requested times within it."""
+    def _again(self, number: int, system: System, m: Tensor) -> Step:
+        """A step from m, with what the outputs within it need."""
         move = self.moves[number]
-        step = move.again(system, m, dense=any(hit.inside for hit in move.hits))
-        return [step.m1, *(hit.state(step, self.times[hit.position], system) for hit in move.hits)]
+        return move.again(system, m, dense=any(hit.inside for hit in move.hits))
 
     def _system_with(self, resolved: Sequence[Tensor]) -> System:
         values = exchanged(self.system.values, {id(old): new for old, new in zip(self.resolved, resolved)})
@@ -127,9 +151,39 @@ class Path:
             )
 
 
+def require_same(drift: Tensor) -> None:
+    """Raise if steps made once more lead elsewhere, by how far."""
+    if not float(drift) <= torch.finfo(drift.dtype).eps ** 0.5:
+        raise GradientError(
+            f"solve: no gradient, since the steps lead elsewhere when made once more (by {float(drift):.2g}, a length): the equation "
+            f"changed after solve (a drive, a torque, a buffer, a seed, frozen nodes, train() or eval()) or is random (dropout); call "
+            f"backward before any change, and make random Modules repeat themselves"
+        )
+
+
 def _masked(cotangent, hit):
     """Of the samples that reach a time in this step."""
     return cotangent if hit.samples is None else torch.where(spread(hit.samples, cotangent), cotangent, 0)
+
+
+@dataclass
+class Gate:
+    """Whether gradients pass."""
+
+    open: bool = False
+
+
+class Gated(torch.autograd.Function):
+    """A tensor, whose gradient passes on to its history once a gate is open."""
+
+    @staticmethod
+    def forward(ctx, gate: Gate, x: Tensor) -> Tensor:
+        ctx.gate = gate
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, cotangent):
+        return None, cotangent if ctx.gate.open else None
 
 
 class Rate(torch.autograd.Function):
@@ -155,15 +209,25 @@ class Solution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, path: Path, m: Tensor, *sources: Tensor) -> Tensor:
-        ctx.path = path
-        ctx.save_for_backward(m, *sources)
-        return path.run(m.detach())
+        ctx.path, kind = path, m.device.type
+        # Weights that autocast caches would keep the tape of the first step that uses them.
+        ctx.autocast = {"device_type": kind, "dtype": torch.get_autocast_dtype(kind), "enabled": torch.is_autocast_enabled(kind)}
+        ctx.autocast["cache_enabled"] = False
+        found = path.run(m.detach())
+        # Freed, as any tape, by a backward pass that does not retain the graph.
+        ctx.kept, states = list(path.checkpoints.kept), path.checkpoints.kept.values()
+        ctx.save_for_backward(m, *sources, *states)
+        path.checkpoints.kept.clear()
+        return found
 
     @staticmethod
     def backward(ctx, cotangent):
-        m, *sources = ctx.saved_tensors
-        path = ctx.path
-        found = path.pull_with_graph(cotangent, m, sources) if torch.is_grad_enabled() else path.pull(cotangent)
+        m, *saved = ctx.saved_tensors
+        path, sources = ctx.path, saved[: len(saved) - len(ctx.kept)]
+        path.checkpoints.kept = dict(zip(ctx.kept, saved[len(sources) :]))
+        with without_hooks(path.live), torch.autocast(**ctx.autocast):
+            found = path.pull_with_graph(cotangent, m, sources) if torch.is_grad_enabled() else path.pull(cotangent)
+        path.checkpoints.kept = {}
         return None, *found
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from torchmag.errors import GradientError
 from torchmag.parameters import Values
 from torchmag.solvers.gmres import gmres
-from torchmag.solvers.sources import exchanged, found_by, mark
+from torchmag.solvers.sources import exchanged, found_by, mark, without_hooks
 from torchmag.solvers.sphere import Landscape
 
 # Of the linear system; what it leaves at worst before the loss counts as one that the equilibrium does not determine.
@@ -52,21 +52,23 @@ class Balance:
 
 def attach(balance: Balance, m: Tensor, m0: Tensor) -> Tensor:
     """An equilibrium with its gradient; that of m0 is zero but at nodes that do not move."""
-    return Equilibrium.apply(balance, m, m0, *balance.resolved, *balance.live)
+    with torch.no_grad():
+        field = balance.field(m, balance.values)
+    return Equilibrium.apply(balance, m, m0, field, *balance.resolved, *balance.live)
 
 
 class Equilibrium(torch.autograd.Function):
     """m as a function of the parameters that hold it."""
 
     @staticmethod
-    def forward(ctx, balance: Balance, m: Tensor, m0: Tensor, *sources: Tensor) -> Tensor:
+    def forward(ctx, balance: Balance, m: Tensor, m0: Tensor, field: Tensor, *sources: Tensor) -> Tensor:
         ctx.balance = balance
-        ctx.save_for_backward(m, *sources)
+        ctx.save_for_backward(m, field, *sources)
         return m.clone()
 
     @staticmethod
     def backward(ctx, cotangent):
-        balance, (m, *_) = ctx.balance, ctx.saved_tensors
+        balance, (m, held, *_) = ctx.balance, ctx.saved_tensors
         if torch.is_grad_enabled():
             raise GradientError(
                 f"{balance.title}: second derivatives of an equilibrium (create_graph=True) are not implemented; "
@@ -79,11 +81,13 @@ class Equilibrium(torch.autograd.Function):
         with torch.enable_grad():
             field = balance.field(m, values)
         require_known(balance, found_by(field, before, [m, *wanted], balance.title))
+        require_same(balance, field.detach(), held)
         turned = _solve(balance, m, field, cotangent)
         inputs = [m, *wanted]
-        still, *gradients = torch.autograd.grad(field, inputs, -turned, allow_unused=True)
+        with without_hooks(balance.live):
+            still, *gradients = torch.autograd.grad(field, inputs, -turned, allow_unused=True)
         still = torch.where(balance.landscape.moving, 0, cotangent + (0 if still is None else still))
-        return None, None, still, *gradients
+        return None, None, still, None, *gradients
 
 
 def require_known(balance: Balance, unknown: Sequence[Tensor]) -> None:
@@ -94,6 +98,15 @@ def require_known(balance: Balance, unknown: Sequence[Tensor]) -> None:
         raise GradientError(
             f"{balance.title}: a tensor of shape {tuple(unknown[0].shape)} that requires a gradient enters by a parameter that "
             f"closes over it; give it as an nn.Parameter of a Module, or in params="
+        )
+
+
+def require_same(balance: Balance, field: Tensor, held: Tensor) -> None:
+    """Raise if the field is not the one that holds the equilibrium."""
+    if not bool((field - held).abs().max() <= torch.finfo(field.dtype).eps ** 0.5 * held.abs().max()):
+        raise GradientError(
+            f"{balance.title}: no gradient, since the field at m is another one now: the energy changed after {balance.title} (a drive, a "
+            f"torque, a buffer, train() or eval()) or is random (dropout); call backward before any change"
         )
 
 

@@ -1,6 +1,7 @@
 """What a solution depends on: the tensors that its gradient goes to."""
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 import torch
@@ -35,6 +36,20 @@ def require_finite_parameters(module: nn.Module, title: str) -> None:
                 f"{title}: the parameter {name} is not finite ({count} of {parameter.numel()} values); if it trains, take smaller "
                 f"steps or clip its gradient"
             )
+
+
+@contextlib.contextmanager
+def without_hooks(tensors: Iterable[Tensor]) -> Iterator[None]:
+    """The tensors without their hooks, which are to see a whole gradient, once, not every part of it."""
+    hooks = [x._backward_hooks for x in tensors if x._backward_hooks]
+    kept = [dict(found) for found in hooks]
+    for found in hooks:
+        found.clear()
+    try:
+        yield
+    finally:
+        for found, own in zip(hooks, kept):
+            found.update(own)
 
 
 def is_transformed(tensors: Iterable[Tensor]) -> bool:
