@@ -45,3 +45,11 @@ def test_once_more_with_the_square_root(count):
 def test_logarithmic_memory_for_logarithmic_work(count):
     slots = 2 * count.bit_length()
     assert sum(go_back(count, slots)) / count < 0.5 * count.bit_length()
+
+
+def test_long_trajectories_do_not_nest():
+    """Thousands of states between two that were kept."""
+    checkpoints = Checkpoints(2500)
+    for number in range(2_100_000):
+        checkpoints.add(number)
+    assert next(checkpoints.backwards(lambda number, state: state + 1)) == (2_099_999, 2_099_999)

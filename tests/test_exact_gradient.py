@@ -348,3 +348,122 @@ def test_a_loss_that_depends_on_nothing_trainable():
     magnet = tm.Magnet(MESH, 8e5)
     with pytest.raises(RuntimeError, match="does not require grad"):
         tm.solve(tm.LLG(tm.Exchange(magnet, 1.3e-11), 0.1), start(), T)[-1].mean().backward()
+
+
+def trainable_drive(**options):
+    """An LLG with a resolved parameter and one of a drive, and both."""
+    magnet = tm.Magnet(MESH, 8e5)
+    A, drive = nn.Parameter(torch.tensor(1.3e-11)), Rotating([3e4, 3e4, 1e4])
+    return tm.LLG(tm.Exchange(magnet, A) + tm.Demag(magnet) + tm.Zeeman(magnet, drive), 0.2, **options), [A, drive.amplitude]
+
+
+def test_create_graph_changes_no_gradient_of_an_nn_parameter():
+    """Counted once, though its value enters the solution too; and again in the second derivative."""
+    llg = everything()
+    _, expected = gradients(llg, start().requires_grad_(), t=T[:2], cotangent=COTANGENT[:2], step=2.5e-12)
+    m0 = start().requires_grad_()
+    inputs, second = [m0, *llg.parameters()], []
+    generator = torch.Generator().manual_seed(5)
+    vectors = [torch.randn(slope.shape, generator=generator) / float(slope.abs().max()) for slope in expected]
+    for plain in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if plain:
+                patch.setattr(SOLVE, "can_repeat", lambda method: False)
+            loss = (tm.solve(llg, m0, T[:2], step=2.5e-12) * COTANGENT[:2]).sum()
+        slopes = torch.autograd.grad(loss, inputs, create_graph=True)
+        assert_equal([slope.detach() for slope in slopes], expected)
+        second.append(torch.autograd.grad(sum((slope * v).sum() for slope, v in zip(slopes, vectors)), inputs))
+    assert_equal(second[1], second[0], 1e-10)
+
+
+@pytest.mark.parametrize("how", ["exact", "adjoint", "relax"])
+def test_hooks_see_a_whole_gradient_once(how):
+    llg, inputs = trainable_drive()
+
+    def slopes():
+        m = tm.relax(llg, start()) if how == "relax" else tm.solve(llg, start(), [0, 1e-11], gradient=how)[-1]
+        return torch.autograd.grad((m * COTANGENT[-1]).sum(), inputs)
+
+    expected, seen = slopes(), []
+    for x in inputs:
+        x.register_hook(lambda slope: seen.append(slope) or 2 * slope)
+    assert_equal(slopes(), [2 * slope for slope in expected], 1e-6)
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("change", ["drive", "frozen", "buffer"])
+def test_an_equation_that_changed_after_solve_is_an_error(change):
+    llg, inputs = trainable_drive()
+    found = [tm.solve(llg, start(), T)[-1], tm.relax(llg, start())]
+    if change == "drive":
+        llg.energy.zeeman.H = lambda t: torch.stack([t * 0, 1e5 * torch.cos(1e10 * t), t * 0])
+    elif change == "frozen":
+        llg.frozen = torch.arange(5).unsqueeze(-1).expand(MESH.nodes) > 2
+    else:
+        llg.alpha.mul_(2)
+    for m in found if change == "drive" else found[:1]:  # an equilibrium keeps its frozen nodes, and knows no damping
+        with pytest.raises(tm.GradientError, match="the (equation|energy) changed after"):
+            torch.autograd.grad(m[0].mean(), inputs, allow_unused=True)
+
+
+def test_a_random_module_is_an_error():
+    magnet = tm.Magnet(MESH, 8e5)
+    net = Network()
+    net.layers.append(nn.Dropout(0.5))
+    llg = tm.LLG(tm.Exchange(magnet, 1.3e-11) + tm.EnergyModule(magnet, net), 0.1)
+    with pytest.raises(tm.GradientError, match=r"is random \(dropout\)"):
+        tm.solve(llg, start(), T, step=1e-12)[-1].mean().backward()
+
+
+def test_noise_with_a_tape_for_each_rate():
+    energy = energies()
+    llg = tm.LLG(energy, 0.2, temperature=tm.ThermalField(energy.magnet, 300.0, seed=[5, 6]))
+    found = []
+    for memory in (None, 70_000):
+        llg.temperature.reset()
+        found.append(gradients(llg, start().requires_grad_(), cotangent=COTANGENT.unsqueeze(1), step=1e-12, memory=memory)[1])
+    assert_equal(found[1], found[0])
+
+
+def test_backward_frees_the_states():
+    """As it frees a tape, though the solution lives on."""
+    llg, (A, _) = trainable_drive()
+    m = tm.solve(llg, start(), T, step=1e-12)
+    path = m.grad_fn.path
+    torch.autograd.grad(m.mean(), A, retain_graph=True)
+    m.mean().backward()
+    assert not path.checkpoints.kept
+    with pytest.raises(RuntimeError, match="a second time"):
+        m.mean().backward()
+
+
+def test_many_times_within_a_step_hold_one_interpolation():
+    mesh = tm.Mesh((16, 16), (5e-9,) * 3)
+    magnet = tm.Magnet(mesh, 8e5)
+    llg = tm.LLG(tm.Zeeman(magnet, nn.Parameter(torch.tensor([1e3, 0.0, 0.0]))), 0.1)
+    m0, count = tm.uniform(mesh, (1, 0.1, 0.1)), 100
+    t = torch.linspace(0, 1e-11, count + 1, dtype=torch.float64)
+    used = allocated(lambda: tm.solve(llg, m0, t, memory=1_000_000).mean().backward())
+    # The solution and its parts before they are one.
+    assert used <= 1_000_000 + 2 * count * m0.numel() * 8
+
+
+def test_autocast_is_that_of_the_forward_pass():
+    magnet = tm.Magnet(MESH, 8e5, dtype=torch.float32)
+    net = Network().to(torch.float32)
+    llg = tm.LLG(tm.Exchange(magnet, 1.3e-11) + tm.EnergyModule(magnet, net), 0.1)
+    found = []
+    for inside in (True, False):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = tm.solve(llg, start().float(), T, step=1e-12)[-1].mean()
+            if inside:
+                found.append(torch.autograd.grad(loss, list(net.parameters())))
+        if not inside:
+            found.append(torch.autograd.grad(loss, list(net.parameters())))
+    assert_equal(found[1], found[0], 1e-6)
+
+
+def test_a_batch_without_samples():
+    llg, _ = trainable_drive()
+    with pytest.raises(ValueError, match="a batch without samples"):
+        tm.solve(llg, start().expand(0, 3, *MESH.nodes), T)

@@ -17,6 +17,7 @@ from torchmag.solvers.checkpoints import Checkpoints
 from torchmag.solvers.outputs import Hit, Outputs
 from torchmag.solvers.sources import exchanged, found_by, mark, taped_bytes, without_hooks
 from torchmag.solvers.stepper import Step, System, Time, spread
+from torchmag.solvers.tape import Gate, Gated, Rate
 
 # Bytes that a gradient may hold if the user sets no bound; more only where one step's tape and FEWEST states need more.
 MEMORY, FEWEST = 2**30, 64
@@ -164,44 +165,6 @@ def require_same(drift: Tensor) -> None:
 def _masked(cotangent, hit):
     """Of the samples that reach a time in this step."""
     return cotangent if hit.samples is None else torch.where(spread(hit.samples, cotangent), cotangent, 0)
-
-
-@dataclass
-class Gate:
-    """Whether gradients pass."""
-
-    open: bool = False
-
-
-class Gated(torch.autograd.Function):
-    """A tensor, whose gradient passes on to its history once a gate is open."""
-
-    @staticmethod
-    def forward(ctx, gate: Gate, x: Tensor) -> Tensor:
-        ctx.gate = gate
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx, cotangent):
-        return None, cotangent if ctx.gate.open else None
-
-
-class Rate(torch.autograd.Function):
-    """A rate whose tape is made when its gradient is taken, and gone thereafter."""
-
-    @staticmethod
-    def forward(ctx, system: System, t: float, m: Tensor, *wanted: Tensor) -> Tensor:
-        ctx.system, ctx.t = system, t
-        ctx.save_for_backward(m, *wanted)
-        return system.rate(t, m)
-
-    @staticmethod
-    def backward(ctx, cotangent):
-        m, *wanted = ctx.saved_tensors
-        m = m.detach().requires_grad_()
-        with torch.enable_grad():
-            rate = ctx.system.rate(ctx.t, m)
-        return None, None, *torch.autograd.grad(rate, [m, *wanted], cotangent, allow_unused=True)
 
 
 class Solution(torch.autograd.Function):
