@@ -1,0 +1,277 @@
+"""The LLG right-hand side of torchmag beside that of other packages: one problem, one machine, in turns.
+
+    python scripts/compare_peers.py --peers ~/.cache/torchmag-peers --oommf ~/oommf/oommf.tcl --plot ratios.png
+
+Exchange (13e-12 J/m), demagnetising field, Ms = 8e5 A/m, alpha = 0.02, cells of 5 x 5 x 3 nm^3, m random.  --peers is a virtual environment
+that is made on first use.  Every package has a process of its own; within a turn each is timed once, so that other load hits all alike;
+the minimum over the turns counts.  OOMMF is timed as a run: the wall time that more steps take, over the evaluations that they make, and so
+with the overhead of its stages.
+"""
+
+import argparse
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench_rhs import MESHES, ask, machine
+
+PACKAGES = {
+    "neuralmag torch": ("neuralmag", "torch", "torchdiffeq"),
+    "neuralmag jax": ("neuralmag[jax]",),
+    "magnum.np": ("magnumnp", "torch"),
+    "mumax+": (),  # built from source by the user, for CUDA only
+}
+MIF = """# MIF 2.1
+Parameter limit 10
+set size [list {size}]
+Specify Oxs_BoxAtlas:atlas [subst {{ xrange {{0 [lindex $size 0]}} yrange {{0 [lindex $size 1]}} zrange {{0 [lindex $size 2]}} }}]
+Specify Oxs_RectangularMesh:mesh {{ cellsize {{5e-9 5e-9 3e-9}} atlas :atlas }}
+Specify Oxs_UniformExchange {{ A 13e-12 }}
+Specify Oxs_Demag {{}}
+Specify Oxs_RungeKuttaEvolve:ev {{ gamma_G 2.211e5 alpha 0.02 method rkf54 error_rate 1 absolute_step_error 1 relative_step_error 1
+  min_timestep 1e-15 max_timestep 1e-15 }}
+Specify Oxs_TimeDriver [subst {{ basename out evolver :ev mesh :mesh Ms 8e5 stopping_time 1e-6 stage_count 1
+  total_iteration_limit $limit m0 {{ Oxs_RandomVectorField {{ min_norm 1 max_norm 1 }} }} }}]
+Destination archive mmArchive
+Schedule DataTable archive Step 1
+"""
+
+
+def main():
+    options = arguments()
+    if options.worker:
+        return work(options.worker, options.meshes[0], options.dtype, options.threads)
+    print(machine() + f"; {options.dtype}, {options.threads} threads; ms, minimum over {options.turns} turns")
+    names = ["torchmag", "torchmag compiled", *available(options.peers)] + (["oommf"] if options.oommf else [])
+    print("| mesh | " + " | ".join(names) + " | fastest peer / ours |\n|" + "---|" * (len(names) + 2))
+    found = {}
+    for mesh in options.meshes:
+        row = found[mesh] = compare(mesh, names, options)
+        peers = [row[name] for name in names if not name.startswith("torchmag") and row[name]]
+        ratio = f"{min(peers) / row['torchmag compiled']:.2f}" if peers and row["torchmag compiled"] else "-"
+        print(
+            f"| {mesh} | " + " | ".join(f"{row[name]:.3g}" if row[name] else "-" for name in names) + f" | {ratio} |", flush=True
+        )
+    print(machine())
+    if options.json:
+        Path(options.json).write_text(json.dumps({"machine": machine(), "ms": found}, indent=1))
+    if options.plot:
+        plot(found, names, options.plot)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--meshes", nargs="+", default=MESHES)
+    parser.add_argument("--dtype", default="float64", choices=["float32", "float64"])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of each package in each turn")
+    parser.add_argument("--peers", type=Path, help="virtual environment of the other packages")
+    parser.add_argument("--oommf", nargs="+", help="what starts OOMMF: its oommf.tcl, or a command")
+    parser.add_argument(
+        "--compile-peers", action="store_true", help="NeuralMag's torch backend with torch.compile: takes minutes a mesh"
+    )
+    parser.add_argument("--json", help="also write the numbers there")
+    parser.add_argument("--plot", help="and a picture of the ratios there")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def available(peers):
+    """The peers that can be imported, their environment made if there is none."""
+    if peers is None:
+        return []
+    if not (peers / "bin/python").exists():
+        subprocess.run([sys.executable, "-m", "venv", peers], check=True)
+        wanted = sorted({name for names in PACKAGES.values() for name in names})
+        subprocess.run([peers / "bin/pip", "install", "--quiet", *wanted], check=True)
+    imports = {
+        "neuralmag torch": "neuralmag, torch",
+        "neuralmag jax": "neuralmag, jax",
+        "magnum.np": "magnumnp",
+        "mumax+": "mumaxplus",
+    }
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return [
+        name
+        for name, what in imports.items()
+        if not subprocess.run([peers / "bin/python", "-c", f"import {what}"], **quiet).returncode
+    ]
+
+
+def compare(mesh, names, options):
+    """{name: ms} on one mesh; None where a package fails."""
+    workers = {name: start(name, mesh, options) for name in names if name != "oommf"}
+    times = {name: [] for name in names}
+    for _ in range(options.turns):
+        for name in names:
+            if name == "oommf":
+                times[name].append(time_oommf(mesh, options))
+            elif workers[name] is not None:
+                try:
+                    times[name].append(ask(workers[name], {"seconds": options.seconds}))
+                except (RuntimeError, BrokenPipeError):
+                    workers[name] = None
+    for worker in filter(None, workers.values()):
+        worker.stdin.close()
+        worker.wait()
+    return {name: min(sample) * 1e3 if sample else None for name, sample in times.items()}
+
+
+def start(name, mesh, options):
+    python = sys.executable if name.startswith("torchmag") else options.peers / "bin/python"
+    command = [python, __file__, "--worker", name, "--meshes", mesh, "--dtype", options.dtype, "--threads", str(options.threads)]
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(options.threads),
+        "NM_BACKEND": name.split()[-1],
+        "NM_DTYPE": options.dtype,
+        "NM_DEVICE": "cpu",
+        "NM_TORCH_COMPILE": str(int(options.compile_peers)),
+        "JAX_ENABLE_X64": "1",
+        "JAX_PLATFORMS": "cpu",
+    }
+    if name == "neuralmag jax":
+        # XLA takes as many threads as the process may use cores.
+        command = ["taskset", "-c", ",".join(map(str, sorted(os.sched_getaffinity(0))[: options.threads])), *command]
+    log = None if name.startswith("torchmag") else subprocess.DEVNULL
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+
+
+def work(name, mesh, dtype, threads):
+    """One package: answers each question with the least time of a call, s."""
+    answers, sys.stdout = sys.stdout, sys.stderr
+    n = tuple(map(int, mesh.split("x")))
+    makers = {"torchmag": ours, "neuralmag": neuralmag, "magnum.np": magnumnp, "mumax+": mumaxplus}
+    call = makers[name.split()[0]](n, dtype, threads, name)
+    for line in sys.stdin:
+        best, stop = float("inf"), time.perf_counter() + json.loads(line)["seconds"]
+        call()
+        while time.perf_counter() < stop:
+            before = time.perf_counter()
+            call()
+            best = min(best, time.perf_counter() - before)
+        print(json.dumps(best), file=answers, flush=True)
+
+
+def ours(n, dtype, threads, name):
+    import torch
+
+    import torchmag as tm
+
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(False)
+    mesh = tm.Mesh(n[:2] if n[2] == 1 else n, (5e-9, 5e-9, 3e-9))
+    film = tm.Magnet(mesh, 8e5, dtype=getattr(torch, dtype))
+    llg = tm.LLG(tm.Exchange(film, 1.3e-11) + tm.Demag(film), alpha=0.02)
+    inputs = torch.zeros((), dtype=torch.float64), tm.random(mesh, seed=1).to(film.reference), llg.prepare()
+    if name.endswith("compiled"):
+        llg.compile(fullgraph=True, dynamic=False)
+    return lambda: llg(*inputs)
+
+
+def neuralmag(n, dtype, threads, name):
+    import neuralmag as nm
+    import numpy as np
+
+    state = nm.State(nm.Mesh(list(n[:2] if n[2] == 1 else n), [5e-9, 5e-9, 3e-9], [0.0, 0.0, 0.0]))
+    state.material.Ms, state.material.A, state.material.alpha = 8e5, 1.3e-11, 0.02
+    state.m = nm.VectorFunction(state).fill((1.0, 0, 0))
+    m = np.random.default_rng(1).normal(size=tuple(state.m.tensor.shape))
+    m /= np.linalg.norm(m, axis=-1, keepdims=True)
+    nm.ExchangeField().register(state, "exchange")
+    nm.DemagField().register(state, "demag")
+    nm.TotalField("exchange", "demag").register(state)
+    if name.endswith("torch"):
+        import torch
+        from neuralmag.backends.torch.llg_solver_torch import llg_rhs
+
+        torch.set_num_threads(threads)
+        torch.set_grad_enabled(False)
+        m, t = torch.tensor(m, dtype=state.m.tensor.dtype), torch.zeros((), dtype=state.m.tensor.dtype)
+        rate = state.resolve(llg_rhs, ["t", "m"])
+        return lambda: rate(t, m)
+    import jax
+    from neuralmag.backends.jax.llg_solver_jax import llg_rhs
+
+    m = jax.numpy.asarray(m, dtype=state.m.tensor.dtype)
+    rate = jax.jit(state.resolve(llg_rhs, ["t", "m"]))
+    return lambda: rate(0.0, m).block_until_ready()
+
+
+def magnumnp(n, dtype, threads, name):
+    import magnumnp as mn
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(False)
+    torch.set_default_dtype(getattr(torch, dtype))
+    state = mn.State(mn.Mesh(n, (5e-9, 5e-9, 3e-9)))
+    state.material = {"Ms": 8e5, "A": 1.3e-11, "alpha": 0.02}
+    m = torch.nn.functional.normalize(torch.randn(*n, 3), dim=-1)
+    state.m = m
+    llg = mn.LLGSolver([mn.DemagField(), mn.ExchangeField()])
+    return lambda: llg.dm(0.0, m, state)
+
+
+def mumaxplus(n, dtype, threads, name):
+    import mumaxplus as mp
+
+    magnet = mp.Ferromagnet(mp.World((5e-9, 5e-9, 3e-9)), mp.Grid(n))
+    magnet.msat, magnet.aex, magnet.alpha = 8e5, 1.3e-11, 0.02
+    # Evaluated on the GPU and copied: its Python interface has no other way to evaluate once.
+    return lambda: magnet.torque.eval()
+
+
+def time_oommf(mesh, options):
+    """Seconds per evaluation, set-up taken off by the difference of a short and a long run."""
+    command = options.oommf if len(options.oommf) > 1 or not options.oommf[0].endswith(".tcl") else ["tclsh", *options.oommf]
+    size = [int(count) * h for count, h in zip(mesh.split("x"), (5e-9, 5e-9, 3e-9))]
+    steps = max(5, int(2e6 / (size[0] * size[1] * size[2] / 75e-27)))
+    runs = []
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)  # OOMMF may run as another user
+        path = Path(folder, "run.mif")
+        path.write_text(MIF.format(size=" ".join(map(repr, size))))
+        for limit in (2, 2 + min(steps, 400)):
+            extra = ["boxsi", "+fg", "-threads", str(options.threads), "-parameters", f"limit {limit}", "-kill", "all", str(path)]
+            before = time.perf_counter()
+            # A session of its own: "-kill all" may end the whole process group.
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
+            subprocess.run([*command, *extra], cwd=folder, check=True, start_new_session=True, **quiet)
+            table = Path(folder, "out.odt").read_text()
+            runs.append((time.perf_counter() - before, evaluations(table)))
+            Path(folder, "out.odt").unlink()
+    return (runs[1][0] - runs[0][0]) / (runs[1][1] - runs[0][1])
+
+
+def evaluations(table):
+    """The last "Energy calc count" of an ODT table."""
+    columns = next(line for line in table.splitlines() if line.startswith("# Columns:"))
+    titles = [braced or plain for braced, plain in re.findall(r"{([^}]*)}|(\S+)", columns.removeprefix("# Columns:"))]
+    rows = [line.split() for line in table.splitlines() if not line.startswith("#")]
+    return float(rows[-1][next(i for i, title in enumerate(titles) if "Energy calc count" in title)])
+
+
+def plot(found, names, path):
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots()
+    cells = {mesh: math.prod(map(int, mesh.split("x"))) for mesh in found}
+    for name in names:
+        if not name.startswith("torchmag"):
+            points = sorted((cells[mesh], row[name] / row["torchmag compiled"]) for mesh, row in found.items() if row[name])
+            axes.loglog(*zip(*points), "o-", label=name)
+    axes.axhline(1, color="black", linewidth=0.5)
+    axes.set(xlabel="cells", ylabel="time / torchmag compiled")
+    axes.legend()
+    figure.savefig(path)
+
+
+if __name__ == "__main__":
+    main()
