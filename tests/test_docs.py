@@ -24,7 +24,8 @@ def run(page):
 
 
 @pytest.mark.parametrize("page", [name for name in NAMES if name not in ("dynamic-attributes", "design")])
-def test_page(page):
+def test_page(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # pages write files
     run(page)
 
 
