@@ -72,3 +72,19 @@ class ConvergenceError(RuntimeError):
 
     def __reduce__(self):
         return type(self), (*self.args, self.m, self.info)
+
+
+class FileFormatError(ValueError):
+    """A file that is not what it should be: cut off, changed, inconsistent or of another kind; the message names file and place."""
+
+
+class OVFError(FileFormatError):
+    """An OVF file that cannot be trusted."""
+
+
+class TableError(FileFormatError):
+    """A table that cannot be trusted."""
+
+
+class TrajectoryError(FileFormatError):
+    """A trajectory file that cannot be trusted."""

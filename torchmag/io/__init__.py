@@ -1,1 +1,3 @@
 """File formats, one per file."""
+
+from torchmag.io.trajectory import Trajectory
