@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torchmag.errors import DivergedWarning, IntegrationError, MaxStepsError, StepSizeError
+from torchmag.solvers.progress import Progress
 from torchmag.solvers.stepper import Step, System, advance, not_finite, partial_step, positive, require_finite, spread
 from torchmag.solvers.tableau import Tableau
 
@@ -53,16 +54,22 @@ def adaptive_steps(
     max_steps: int,
     controller: Controller | None = None,
     stop: Callable[[Step], Tensor] | None = None,
+    progress: Progress | None = None,
 ):
     """Yield accepted steps from t0 until every sample has reached t1, or `stop(step)`, bool (*samples), holds for it.
 
-    A sample of a batch that cannot go on stays where it is, with a DivergedWarning; the others go on.
+    A sample of a batch that cannot go on stays where it is, with a DivergedWarning; the others go on.  A progress that has
+    begun takes the place of m, one that knows a step size that of the controller.
 
     Raises:
         NonFiniteError, StepSizeError: when no sample can go on.
         MaxStepsError.
     """
-    k = system.rate(t0, m)
+    begun = progress is not None and progress.begun
+    if progress is not None and progress.dt is not None:
+        controller = Controller(progress.dt, progress.error)
+    m = progress.m if begun else m
+    k = progress.k if begun else system.rate(t0, m)
     require_finite(system, t0, math.nan, m, k)
     with torch.no_grad():
         still, rate = m.detach(), k.detach()
@@ -70,6 +77,10 @@ def adaptive_steps(
         control = _start(controller, samples, lambda: first_step(system, tableau, t0, t1 - t0, still, rate))
         t = torch.full_like(samples, t0, dtype=torch.float64)
         active, lost = torch.ones_like(t, dtype=torch.bool), torch.zeros_like(t, dtype=torch.bool)
+    if begun:
+        t, active, lost = progress.t, progress.active, progress.lost
+        if not bool(active.any()):
+            return
     for _ in range(max_steps):
         last = t + control.dt * (1 + 1e-9) >= t1
         end = torch.where(active, torch.where(last, t1, t + control.dt), t)
@@ -82,9 +93,9 @@ def adaptive_steps(
             everyone = bool(took.all())
         if not everyone:
             step = partial_step(step, tableau, took)
-        if everyone or bool(took.any()):
+        moved = everyone or bool(took.any())
+        if moved:
             t, m, k = step.end, step.m1, step.k1
-            yield step
         active = active & ~(took & last)
         if stop is not None:
             active = active & ~(took & stop(step))
@@ -93,6 +104,10 @@ def adaptive_steps(
             if bool(stuck.any()):
                 lost, active = lost | stuck, active & ~stuck
                 _lose(system, t, end, m, control, stuck, lost)
+        if moved:
+            if progress is not None:
+                progress.take(t=t, m=m, k=k, dt=control.dt, error=control.error, active=active, lost=lost)
+            yield step
         if not bool(active.any()):
             return
     behind = float(t[active].min())

@@ -5,20 +5,35 @@ import math
 from torch import Tensor
 
 from torchmag.errors import MaxStepsError
+from torchmag.solvers.progress import Progress
 from torchmag.solvers.stepper import System, advance, require_finite
 from torchmag.solvers.tableau import Tableau
 
 
-def fixed_steps(system: System, tableau: Tableau, times: list[float], m: Tensor, *, dt: float, max_steps: int):
-    """Yield steps of at most dt that divide each interval between the times evenly."""
-    k = system.rate(times[0], m)
+def fixed_steps(
+    system: System,
+    tableau: Tableau,
+    times: list[float],
+    m: Tensor,
+    *,
+    dt: float,
+    max_steps: int,
+    progress: Progress | None = None,
+):
+    """Yield steps of at most dt that divide each interval between the times evenly; with a progress, one interval."""
+    first, k = 0, None
+    if progress is not None and progress.begun:
+        first, m, k = progress.number, progress.m, progress.k
+    k = system.rate(times[0], m) if k is None else k
     for t0, t1 in zip(times, times[1:]):
         count = count_steps(t0, t1, dt, max_steps)
-        for number in range(count):
+        for number in range(first, count):
             start, end = (t0 + (t1 - t0) * n / count if n < count else t1 for n in (number, number + 1))
             step, _ = advance(system, tableau, start, end, m, k)
             require_finite(system, end, end - start, step.m1, step.k1, m)
             m, k = step.m1, step.k1
+            if progress is not None:
+                progress.take(t=end, m=m, k=k)
             yield step
 
 

@@ -11,6 +11,7 @@ from torchdiffeq._impl.rk_common import RKAdaptiveStepsizeODESolver
 from torchdiffeq._impl.solvers import FixedGridODESolver
 
 from torchmag.solvers.fixed import count_steps
+from torchmag.solvers.progress import Progress
 from torchmag.solvers.stepper import Step, System, require_finite
 from torchmag.solvers.tableau import Tableau
 
@@ -46,9 +47,19 @@ def can_repeat(name: str) -> bool:
 
 
 def foreign_steps(
-    system: System, name: str, times: list[float], m: Tensor, dt: float | None, rtol: float, atol: float, max_steps: int
+    system: System,
+    name: str,
+    times: list[float],
+    m: Tensor,
+    dt: float | None,
+    rtol: float,
+    atol: float,
+    max_steps: int,
+    progress: Progress | None = None,
 ):
     """Yield the steps of a fixed-grid, multistep or SciPy method: each interval between the times divided into steps <= dt.
+
+    With a progress, one interval, by a method that can repeat its steps.
 
     Time is passed on in units of the whole interval, so that it keeps its resolution in the dtype of m.
     """
@@ -62,13 +73,18 @@ def foreign_steps(
             require_finite(system, t1, t1 - t0, m1, m1, m0)
             yield Step(t0, t1, m0, system.project(m1), None, None, None, None)
         return
+    first = 0
+    if progress is not None and progress.begun:
+        first, m = progress.number, progress.m
     for t0, t1 in zip(times, times[1:]):
         count = 1 if dt is None else count_steps(t0, t1, dt, max_steps)
-        for number in range(count):
+        for number in range(first, count):
             begin, end = (t0 + (t1 - t0) * n / count for n in (number, number + 1))
             before, m = m, _advance(solver, system, start, unit, begin, end, m)
             require_finite(system, end, end - begin, m, m, before)
             again = functools.partial(_again, make, start, unit, begin, end) if can_repeat(name) else None
+            if progress is not None:
+                progress.take(t=end, m=m)
             yield Step(begin, end, before, m, None, None, None, again)
 
 

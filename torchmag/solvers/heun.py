@@ -16,6 +16,7 @@ from torchmag import layout
 from torchmag.llg import LLG
 from torchmag.parameters import Values
 from torchmag.solvers.fixed import count_steps
+from torchmag.solvers.progress import Progress
 from torchmag.solvers.stepper import Step, System, require_finite
 from torchmag.thermal import ThermalField
 
@@ -23,21 +24,30 @@ from torchmag.thermal import ThermalField
 CHUNK = 2**16
 
 
-def heun_steps(llg: LLG, system: System, times: list[float], m: Tensor, step: float, max_steps: int):
-    """Yield steps of at most `step` that divide each interval between the times evenly, with the noise of llg.temperature."""
-    thermal = llg.temperature
+def heun_steps(
+    llg: LLG, system: System, times: list[float], m: Tensor, step: float, max_steps: int, progress: Progress | None = None
+):
+    """Yield steps of at most `step` that divide each interval between the times evenly, with the noise of llg.temperature.
+
+    With a progress, one interval.
+    """
+    thermal, made = llg.temperature, 0
+    if progress is not None and progress.begun:
+        made, m = progress.number, progress.m
     for t0, t1 in zip(times, times[1:]):
         count = count_steps(t0, t1, step, max_steps)
         # The step as given where it fits to rounding, so that a run in pieces makes the very same steps.
         dt = step if abs((t1 - t0) / step - count) < 1e-9 * count else (t1 - t0) / count
-        first = 0 if thermal is None else int(thermal.steps)
-        for number, noise in enumerate(_noise(thermal, m, dt, count)):
+        first = (0 if thermal is None else int(thermal.steps)) - made
+        for number, noise in enumerate(_noise(thermal, m, dt, count - made), made):
             start, end = (t0 + (t1 - t0) * n / count if n < count else t1 for n in (number, number + 1))
             again = functools.partial(_again, start, end, dt, thermal, first + number)
             before, m = m, advance(_with_noise(system, noise), start, dt, m)
             require_finite(_at_both_ends(system, dt), start, dt, before, m)
             if thermal is not None:
                 thermal.steps.add_(1)
+            if progress is not None:
+                progress.take(t=end, m=m)
             yield Step(start, end, before, m, None, None, None, again)
 
 

@@ -52,8 +52,8 @@ def hysteresis(
         raise TypeError(f"hysteresis: energy is a {type(energy).__name__}, expected an energy term or a torchmag.Sum")
     if params is not None and not isinstance(params, Mapping):
         raise TypeError(f"hysteresis: params is a {type(params).__name__}, expected a mapping from full names to tensors")
-    fields = _fields(fields, energy)
-    energy, name, params = _with_field(energy, term, dict(params or {}))
+    fields = applied_fields(fields, energy)
+    energy, name, params = with_field(energy, term, dict(params or {}))
     found, records, m = [], [], m0
     for index, H in enumerate(fields):
         m, record = minimize(
@@ -73,7 +73,7 @@ def hysteresis(
     return (torch.stack(found), records) if info else torch.stack(found)
 
 
-def _fields(fields, energy):
+def applied_fields(fields, energy: Energy) -> Tensor:
     """One field after another, (3,) or (*batch, 3, *1)."""
     fields = as_data("hysteresis: fields", fields, energy.reference) if not isinstance(fields, Tensor) else fields
     if fields.ndim < 2 or fields.shape[-1] != 3 or not len(fields):
@@ -84,7 +84,7 @@ def _fields(fields, energy):
     return fields if fields.ndim == 2 else fields.reshape(*fields.shape, *(1,) * energy.mesh.dim)
 
 
-def _with_field(energy, term, params):
+def with_field(energy: Energy, term: str | None, params: dict) -> tuple[Energy, str, dict]:
     """The energy with a term for the field, the full name of its H, and the params under their names in that energy."""
     if term is not None:
         known = dict(energy.named_terms()) if isinstance(energy, Sum) else {}

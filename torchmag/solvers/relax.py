@@ -16,6 +16,7 @@ from torchmag.solvers.adaptive import Controller, adaptive_steps
 from torchmag.solvers.bosh3 import BOSH3
 from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape
+from torchmag.solvers.progress import Progress
 from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
 from torchmag.solvers.stepper import System, require_finite
 from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
@@ -54,6 +55,7 @@ def relax(
     info: bool = False,
     params=None,
     callback: Callable[[int, float, Tensor], None] | None = None,
+    progress: Progress | None = None,
 ):
     """Equilibrium of an LLG by overdamped dynamics, whatever its alpha, with drives held at time t.
 
@@ -66,6 +68,7 @@ def relax(
         info: also return a `Relaxation` record, and do not raise if the tolerance was not reached.
         params: values to use instead of the llg's, by full name.
         callback: called after each step with (step, residual, m).
+        progress: where the search is, kept up to date from step to step; one that has begun goes on where it was.
 
     Returns:
         m, or (m, record).  Its gradient with respect to the parameters is that of the equilibrium (see `implicit`), which does not
@@ -88,10 +91,10 @@ def relax(
     values = llg.prepare(params)
     llg.check(values)
     if is_transformed((m0, *every_tensor(values, llg))):
-        m, record = _run(llg, values, m0, float(t), tolerance, max_steps, callback)
+        m, record = _run(llg, values, m0, float(t), tolerance, max_steps, callback, progress)
     else:
         with torch.no_grad():
-            m, record = _run(llg, values, m0.detach(), float(t), tolerance, max_steps, callback)
+            m, record = _run(llg, values, m0.detach(), float(t), tolerance, max_steps, callback, progress)
         resolved, live = trainable(values), leaves(llg)
         if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
             m = _with_gradient(llg, values, m, m0, as_time(t, "relax"), resolved, live, record)
@@ -113,7 +116,7 @@ def _with_gradient(llg, values, m, m0, t, resolved, live, record):
     return attach(Balance(field, values, resolved, live, landscape, "relax", failure), m, m0)
 
 
-def _run(llg, values, m0, now, tolerance, max_steps, callback):
+def _run(llg, values, m0, now, tolerance, max_steps, callback, progress):
     """m and the record."""
     values = values | {"alpha": m0.new_full((), DAMPING)}
     system = llg_system(llg, values, m0, 0.0, 1.0)
@@ -129,6 +132,8 @@ def _run(llg, values, m0, now, tolerance, max_steps, callback):
     k = system.rate(now, m)
     require_finite(system, now, math.nan, m, k)
     residual, steps, evaluations = to_residual(k), 0, 2
+    if progress is not None and progress.begun:
+        m, residual, steps, evaluations = progress.m, to_residual(progress.k), progress.number, progress.evaluations
 
     def rate(_, m, values):
         nonlocal evaluations
@@ -148,7 +153,12 @@ def _run(llg, values, m0, now, tolerance, max_steps, callback):
     if bool((residual > tolerance).any()):
         fastest = largest(k).double()
         control = Controller(FIRST_ANGLE / torch.where(fastest > 0, fastest, fastest.max()))
-        for step in adaptive_steps(flow, BOSH3, 0.0, math.inf, m, max_steps=2 * max_steps, controller=control, stop=stop):
+        path = adaptive_steps(
+            flow, BOSH3, 0.0, math.inf, m, max_steps=2 * max_steps, controller=control, stop=stop, progress=progress
+        )
+        for step in path:
+            if progress is not None:
+                progress.evaluations = evaluations
             steps, m, residual = steps + 1, step.m1, to_residual(step.k1)
             if callback is not None:
                 callback(steps, float(residual.max()), m)

@@ -1,6 +1,6 @@
 """Time integration of the LLG equation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from numbers import Real
 
 import torch
@@ -16,7 +16,9 @@ from torchmag.solvers.fixed import fixed_steps
 from torchmag.solvers.foreign import can_repeat, foreign_names, foreign_steps, foreign_tableau
 from torchmag.solvers.heun import heun_steps, without_noise
 from torchmag.solvers.outputs import Outputs
+from torchmag.solvers.progress import Progress
 from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
+from torchmag.solvers.stepper import Step, System
 from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
 from torchmag.solvers.tsit5 import TSIT5
 
@@ -84,8 +86,8 @@ def solve(
     times = require_times(t)
     if llg.temperature is not None and isinstance(method, _Default):
         method = "heun"
-    _require_options(method, rtol, atol, step, max_steps, gradient, memory)
-    _require_heun(llg, method, step)
+    require_options(method, rtol, atol, step, max_steps, gradient, memory)
+    require_heun(llg, method, step)
     if gradient == "adjoint":
         _require_adjoint(llg, method, step, memory, callback)
     require_finite_parameters(llg, "solve")
@@ -99,7 +101,7 @@ def solve(
     system = llg_system(llg, values, m, rtol, atol)
 
     def steps(m):
-        for accepted in _steps(llg, system, method, times, m, step, rtol, atol, max_steps):
+        for accepted in accepted_steps(llg, system, method, times, m, step, rtol, atol, max_steps):
             yield accepted
             if callback is not None:
                 callback(_number(accepted.end), _number(accepted.dt), accepted.m1)
@@ -123,16 +125,27 @@ def _number(t):
     return t if isinstance(t, Tensor) and t.ndim else float(t)
 
 
-def _steps(llg, system, method, times, m, step, rtol, atol, max_steps):
-    """The accepted steps of a method from m."""
+def accepted_steps(
+    llg: LLG,
+    system: System,
+    method: str,
+    times: list[float],
+    m: Tensor,
+    step: float | None,
+    rtol: float,
+    atol: float,
+    max_steps: int,
+    progress: Progress | None = None,
+) -> Iterator[Step]:
+    """The accepted steps of a method from m, or from a progress that has begun, which then goes with one interval."""
     tableau = OWN.get(method) or foreign_tableau(method)
     if method == "heun":
-        return heun_steps(llg, system, times, m, step, max_steps)
+        return heun_steps(llg, system, times, m, step, max_steps, progress)
     if tableau is None:
-        return foreign_steps(system, method, times, m, step, rtol, atol, max_steps)
+        return foreign_steps(system, method, times, m, step, rtol, atol, max_steps, progress)
     if step is None:
-        return adaptive_steps(system, tableau, times[0], times[-1], m, max_steps=max_steps)
-    return fixed_steps(system, tableau, times, m, dt=step, max_steps=max_steps)
+        return adaptive_steps(system, tableau, times[0], times[-1], m, max_steps=max_steps, progress=progress)
+    return fixed_steps(system, tableau, times, m, dt=step, max_steps=max_steps, progress=progress)
 
 
 def require_times(t) -> list[float]:
@@ -179,7 +192,8 @@ def _adjoint_options(method, rtol, atol, step, max_steps, times):
     return {"method": str(method), "rtol": rtol, "atol": atol, "options": own}
 
 
-def _require_heun(llg, method, step):
+def require_heun(llg: LLG, method: str, step: float | None) -> None:
+    """Raise unless the method fits the llg's temperature, and the step the method."""
     if llg.temperature is not None and method != "heun":
         raise ValueError(
             f"solve: method = {method!r}, but an llg with a temperature takes 'heun' (or set llg.temperature = None)"
@@ -188,7 +202,8 @@ def _require_heun(llg, method, step):
         raise ValueError("solve: step is None, but the method 'heun' takes fixed steps; give step, s (1e-14 to 1e-12 is usual)")
 
 
-def _require_options(method, rtol, atol, step, max_steps, gradient, memory):
+def require_options(method, rtol, atol, step, max_steps, gradient="exact", memory=None) -> None:
+    """Raise unless the options of `solve` are what they must be."""
     known = {*OWN, "heun", *foreign_names()}
     if not isinstance(method, str) or not (method in known or foreign_tableau(method)):
         raise ValueError(f"solve: method = {method!r}, expected one of {', '.join(sorted(known))}")
