@@ -12,7 +12,7 @@ import torchmag as tm
 from torchmag.layout import to_cells
 
 PAGES = Path(__file__).parent.parent / "docs"
-ROWS = {"migration-mumax3": 60}
+ROWS = {"migration-mumax3": 60, "migration-neuralmag": 20, "migration-oommf": 20}
 
 
 def rows(page):
@@ -107,3 +107,51 @@ def _complete(page, m):
         term.side = side
         llg = tm.LLG(page["exchange"], alpha=0.1, torques=[term])
         yield "slonczewski", llg.complete(0.0, m)["torques"]["0"]
+
+
+@pytest.mark.parametrize("page", ["migration-neuralmag"], indirect=True)
+def test_neuralmag(page):
+    mesh, film, m = page["mesh"], page["film"], tm.random(page["mesh"], seed=3)
+    volume = math.prod(mesh.size)
+    # Cubic, E = -Kc int (a^2 b^2 + b^2 c^2 + c^2 a^2): uniform along (1, 1, 1) / sqrt(3) that is -Kc V / 3, Kc = 1e4.
+    diagonal = tm.uniform(mesh, (1, 1, 1))
+    assert float(page["cubic"].energy(diagonal)) == pytest.approx(-1e4 * volume / 3, rel=1e-12)
+    # The invariant "xyz" along z vanishes in a film; along x, "xyx", it is m_x d_x m_y - m_y d_x m_x, k for a turn in the plane.
+    D = torch.zeros(3, 3, 3)
+    D[0, 0, 1], D[0, 1, 0] = 1e-3, -1e-3
+    k = 2 * math.pi / 500e-9
+    x = tm.positions(mesh)[0]
+    turn = torch.stack((torch.cos(k * x), torch.sin(k * x), 0 * x))
+    assert float(tm.DMI(film, D).energy(turn)) == pytest.approx(1e-3 * k * volume, rel=2e-3)
+    assert float(page["li"].energy(turn)) == 0
+    assert float(page["bulk"].energy(m)) == pytest.approx(float(tm.BulkDMI(film, 1e-3).energy(m)))
+    torch.testing.assert_close(page["f"](torch.ones(mesh.cells)), page["demag"].field(page["m"]))
+    assert page["trajectory"].shape == (3, 3, *mesh.nodes) and page["m_cells"].shape == (3, *mesh.cells)
+    assert float(page["hot"].prepare()["Ms"]) == pytest.approx(5e5)
+
+
+@pytest.mark.parametrize("page", ["migration-oommf"], indirect=True)
+def test_oommf(page):
+    mesh, film = page["mesh"], page["film"]
+    volume = math.prod(mesh.size)
+    hard = tm.uniform(mesh, (1, 0, 0))
+    easy = tm.uniform(mesh, (0, 0, 1))
+    # OOMMF: K1 (1 - (m.u)^2) is 0 along u and K1 V across; the difference is the same.
+    assert float(page["uniaxial"].energy(hard) - page["uniaxial"].energy(easy)) == pytest.approx(1e5 * volume, rel=1e-12)
+    # sigma (1 - m1.m2) with sigma < 0: parallel layers are higher by 2 |sigma| times the area than antiparallel ones.
+    stack = page["stack"]
+    up = tm.uniform(stack, (1, 0, 0))
+    down = torch.where(tm.positions(stack)[2] > 1.5e-9, -up, up)
+    gap = float(page["rkky"].energy(up) - page["rkky"].energy(down))
+    assert gap == pytest.approx(2 * 1e-4 * 20e-9 * 20e-9, rel=1e-12)
+    # u = 50 m/s, beta = 0.05 without damping: dm/dt = -u dm/dx + beta u m x dm/dx, which moves a pattern along +x.
+    k = 2 * math.pi / 500e-9
+    x = tm.positions(mesh)[0]
+    turn = torch.stack((torch.cos(k * x), torch.sin(k * x), 0 * x))
+    slope = k * torch.stack((-torch.sin(k * x), torch.cos(k * x), 0 * x))
+    rate = tm.LLG(tm.Zeeman(film, (0, 0, 0)), alpha=0, torques=[page["zl"]])(0.0, turn)
+    expected = -50 * slope + 0.05 * 50 * torch.linalg.cross(turn, slope, dim=0)
+    # Inside, where the difference is central: (k h)^2 / 6 = 7e-4.
+    torch.testing.assert_close(rate[:, 1:-1], expected[:, 1:-1], rtol=2e-3, atol=2e-3 * 50 * k)
+    assert page["loop"].shape == (5, 3, *mesh.nodes) and page["picture"].all() and int(page["inside"].sum()) > 50
+    assert float(page["residual"]) < 1e-4 * 8e5
