@@ -11,19 +11,20 @@ import torchmag as tm
 
 PAGES = Path(__file__).parent.parent / "docs"
 NAMES = [path.stem for path in sorted(PAGES.glob("*.md")) if "```python" in path.read_text()]
+ELSEWHERE = ("dynamic-attributes", "design", "getting-started", "extending")  # pages with tests of their own below
 
 
-def run(page):
+def run(page, folder=PAGES, suffix=".md"):
     """The names that a page's blocks leave behind."""
-    text = (PAGES / f"{page}.md").read_text()
+    text = (folder / f"{page}{suffix}").read_text()
     names = {}
     for block in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         line = text[: block.start(1)].count("\n")
-        exec(compile("\n" * line + block[1], f"docs/{page}.md", "exec"), names)
+        exec(compile("\n" * line + block[1], f"{page}{suffix}", "exec"), names)
     return names
 
 
-@pytest.mark.parametrize("page", [name for name in NAMES if name not in ("dynamic-attributes", "design")])
+@pytest.mark.parametrize("page", [name for name in NAMES if name not in ELSEWHERE and not name.startswith("migration")])
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # pages write files
     run(page)
@@ -84,3 +85,69 @@ def test_design():
     assert page["per_node"].shape == (1, 3, *page["mesh"].nodes)
     assert float(page["packet"](50e-12)[0].detach()) == pytest.approx(1e3) and not page["tones"](1e-12).any()
     assert float(page["broad"](200e-12)[0].detach()) == pytest.approx(1e3)
+
+
+def test_getting_started(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = run("getting-started")
+    # OOMMF on cells of 5 nm: 138.5 ps; here 10 nm, and the time of the sample after the crossing.
+    crossing = float(page["t"][tm.average(page["trajectory"], page["film"])[:, 0] < 0][0])
+    assert crossing == pytest.approx(138.5e-12, rel=0.05)
+    assert (tmp_path / "state.png").exists() and (tmp_path / "curve.png").exists()
+    # The loop is a loop: it switches on both ways, at opposite fields.
+    mx, B = page["mx"], page["B"]
+    assert mx[0] > 0.9 and mx[12] < -0.9 and mx[-1] > 0.9
+    assert float(B[13:][mx[13:] > 0][0]) == pytest.approx(-float(page["coercive"]), abs=1e-9)
+    assert float(page["loss"].detach()) < 1e-2
+
+
+def test_extending():
+    page = run("extending")
+    page["TestEasyPlane"]().test_field_is_minus_the_derivative_of_the_energy()
+    H = page["plane"].field(tm.uniform(page["mesh"], (0, 0.6, 0.8)))[2, 0, 0]
+    assert float(H) == pytest.approx(-2 * 2e5 * 0.8 / (tm.mu_0 * 8e5), rel=1e-12)
+
+
+@pytest.mark.parametrize("cells", ["25, 6", pytest.param("100, 25", marks=pytest.mark.slow)])
+def test_readme(cells, tmp_path, monkeypatch):
+    # Fast: cells of 20 nm, which blur the curve, and its first 0.2 ns.
+    text = (PAGES.parent / "README.md").read_text()
+    if cells == "25, 6":
+        assert "(100, 25)" in text and "dx=(5e-9, 5e-9," in text and "1e-9, 201)" in text
+        text = (
+            text.replace("(100, 25)", "(25, 6)")
+            .replace("dx=(5e-9, 5e-9,", "dx=(20e-9, 20e-9,")
+            .replace("1e-9, 201)", "2e-10, 41)")
+        )
+    (tmp_path / "README.md").write_text(text)
+    page = run("README", tmp_path)
+    assert float(page["mx"][0]) == pytest.approx(0.97, abs=0.02) and page["Ku"].grad.any()
+    crossing = float(page["t"][page["mx"] < 0][0])
+    assert crossing == pytest.approx(138.5e-12, rel=0.2 if cells == "25, 6" else 0.04)  # OOMMF; a sample every 5 ps
+
+
+def test_llms():
+    text = (PAGES / "llms.txt").read_text()
+    page = run("llms", suffix=".txt")
+    assert page["states"].shape == (3, 3, 41, 11) and page["A"].raw.grad != 0
+    for name in set(re.findall(r"\btm((?:\.[A-Za-z_]\w*)+)", text)):
+        found = tm
+        for part in name[1:].split("."):
+            if name == ".X":  # any name, in help(tm.X)
+                continue
+            found = getattr(found, part)
+
+
+def test_api_lists_every_public_name():
+    listed = set(re.findall(r"^::: torchmag(?:\.\w+)*\.(\w+)$", (PAGES / "api.md").read_text(), re.MULTILINE))
+    public = {name for name in dir(tm) if getattr(getattr(tm, name), "__module__", "").startswith("torchmag") and name[0] != "_"}
+    assert public - listed == set()
+
+
+def test_links_between_pages():
+    # MkDocs checks them too, where it is installed.
+    for path in PAGES.glob("*.md"):
+        for target in re.findall(
+            r"\]\(([^)#:]+)(?:#[^)]*)?\)", re.sub(r"```.*?```|`[^`]*`", "", path.read_text(), flags=re.DOTALL)
+        ):
+            assert (PAGES / target).exists(), f"{path.name} links to {target}"
