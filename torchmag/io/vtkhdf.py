@@ -55,7 +55,7 @@ def parse_header(header: bytes) -> tuple[Mesh, torch.dtype, dict[str, str], dict
         )
     pbc = [math.inf if images == "inf" else images for images in content["pbc"]]
     mesh = Mesh(tuple(content["n"]), dx=content["dx"], origin=content["origin"], pbc=pbc)
-    return mesh, DTYPES[content["dtype"]], {name: unit for name, unit in content["scalars"]}, dict(content["maps"])
+    return mesh, DTYPES[content["dtype"]], dict(content["scalars"]), dict(content["maps"])
 
 
 def points(mesh: Mesh) -> tuple[int, ...]:
