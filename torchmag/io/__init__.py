@@ -1,4 +1,5 @@
 """File formats, one per file."""
 
 from torchmag.io.ovf import OVF, read_ovf, write_ovf
+from torchmag.io.table import Table, read_table
 from torchmag.io.trajectory import Trajectory
