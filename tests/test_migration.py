@@ -99,6 +99,10 @@ def test_mumax3(page):
     torch.testing.assert_close(page["B_eff"], tm.mu_0 * page["llg"].energy.field(page["m"]))
     assert float(page["angle"]) < 0.5 and abs(float(page["Q"])) < 0.1
     assert to_cells(page["m_z"], mesh).shape == mesh.cells
+    # Files: the cells' means come back.
+    torch.testing.assert_close(page["B_cells"], to_cells(page["B_demag"], mesh), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(page["m_file"].norm(dim=0), torch.ones(mesh.nodes))
+    assert tm.io.read_table("table.csv")["E_total"][0] == float(page["E"]) and len(tm.io.Trajectory.open("m.vtkhdf")) == 2
 
 
 def _complete(page, m):
