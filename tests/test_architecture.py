@@ -14,6 +14,7 @@ ROOT = pathlib.Path(torchmag.__file__).parent
 # Each room may import from itself and from the rooms on earlier lines.
 ORDER = (
     {"constants", "errors", "sealed"},
+    {"checkpoint"},
     {"mesh"},
     {"layout", "forms", "noise", "geometry"},
     {"parameters"},
@@ -26,14 +27,17 @@ ORDER = (
     {"solvers"},
     {"states", "design", "sweep"},
     {"io", "plot", "testing"},
+    {"loggers"},
+    {"simulation"},
     {"cases"},
     {"cli"},
     {"__main__"},
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
-LEAVES = {"io", "plot", "states", "design", "sweep", "testing", "cli", "cases", "__main__"}
+LEAVES = {"io", "plot", "states", "design", "sweep", "testing", "cli", "cases", "__main__", "checkpoint", "loggers", "simulation"}
 # What a leaf may import of the other leaves.
-FRONT_ENDS = {"cli": LEAVES, "cases": {"states", "io", "plot"}, "testing": {"states"}, "__main__": {"cli"}}
+FRONT_ENDS = {"cli": LEAVES, "cases": {"states", "io", "plot"}, "testing": {"states"}, "__main__": {"cli"},
+              "loggers": {"io"}, "simulation": {"checkpoint"}}  # fmt: skip
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 

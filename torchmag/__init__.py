@@ -2,7 +2,8 @@
 
 import importlib
 
-from torchmag import forms, geometry
+from torchmag import forms, geometry, loggers
+from torchmag.checkpoint import Checkpoint, Remembered
 from torchmag.constants import gamma_0, hbar, k_B, mu_0, mu_B
 from torchmag.design import (
     AntennaField,
@@ -34,6 +35,7 @@ from torchmag.energies import (
 )
 from torchmag.energy import Energy, LocalEnergy, Sum
 from torchmag.errors import (
+    CheckpointError,
     ConvergenceError,
     DivergedWarning,
     FormError,
@@ -50,6 +52,7 @@ from torchmag.magnet import Magnet
 from torchmag.mesh import Mesh
 from torchmag.observables import average, hopf_index, max_angle, max_torque, topological_charge
 from torchmag.parameters import Bounded, Derived, Positive, UnitVector, by_region
+from torchmag.simulation import Event, Simulation
 from torchmag.solvers import Evolve, Minimization, Relaxation, hysteresis, minimize, relax, solve
 from torchmag.states import random, uniform, vortex
 from torchmag.surface import SurfaceEnergy

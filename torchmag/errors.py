@@ -86,5 +86,9 @@ class TableError(FileFormatError):
     """A table that cannot be trusted."""
 
 
+class CheckpointError(FileFormatError):
+    """A checkpoint that cannot be trusted, or that belongs to something else."""
+
+
 class TrajectoryError(FileFormatError):
     """A trajectory file that cannot be trusted."""

@@ -50,6 +50,6 @@ class Progress:
         """The same, which further steps do not change."""
         return replace(self)
 
-    def end(self, t: float, m: Tensor | None = None) -> "Progress":
+    def end(self) -> "Progress":
         """For the interval that begins where this one ended: what step size control knows goes on, the rate is made anew."""
-        return Progress(self.m if m is None else m, dt=self.dt, error=self.error)
+        return Progress(self.m, dt=self.dt, error=self.error)

@@ -1,0 +1,9 @@
+"""Checkpoints: files, training loops, functions whose results are kept."""
+
+from torchmag.checkpoint.file import load, load_newest, save
+from torchmag.checkpoint.remembered import Remembered
+from torchmag.checkpoint.resuming import resuming
+from torchmag.checkpoint.signals import Interrupted, Occasions
+from torchmag.checkpoint.training import Checkpoint
+
+__all__ = ["Checkpoint", "Interrupted", "Occasions", "Remembered", "load", "load_newest", "resuming", "save"]
