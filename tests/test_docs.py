@@ -126,7 +126,8 @@ def test_readme(cells, tmp_path, monkeypatch):
     assert crossing == pytest.approx(138.5e-12, rel=0.2 if cells == "25, 6" else 0.04)  # OOMMF; a sample every 5 ps
 
 
-def test_llms():
+def test_llms(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     text = (PAGES / "llms.txt").read_text()
     page = run("llms", suffix=".txt")
     assert page["states"].shape == (3, 3, 41, 11) and page["A"].raw.grad != 0

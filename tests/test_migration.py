@@ -102,7 +102,10 @@ def test_mumax3(page):
     # Files: the cells' means come back.
     torch.testing.assert_close(page["B_cells"], to_cells(page["B_demag"], mesh), rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(page["m_file"].norm(dim=0), torch.ones(mesh.nodes))
-    assert tm.io.read_table("table.csv")["E_total"][0] == float(page["E"]) and len(tm.io.Trajectory.open("m.vtkhdf")) == 2
+    assert tm.io.read_table("table.csv")["E_total"][0] == float(page["E"])
+    with tm.io.Trajectory.open("auto.vtkhdf") as file:
+        # At 0, 1, ... ps after the logger was added.
+        assert len(file) == len(tm.io.read_table("auto.csv")) == 4 and page["ended"].ended_by == "until"
 
 
 def _complete(page, m):
