@@ -31,7 +31,7 @@ def replacing(path, *, overwrite: bool = False):
 
 def refuse(path: Path, overwrite: bool):
     """No silent overwrite."""
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{path} exists; pass overwrite=True or choose another name")
 
 

@@ -69,8 +69,11 @@ class JournaledFile(io.RawIOBase):
         self._position, self._writes, self._dead, self._journal = 0, [], False, None
         if mode != "r":
             self._journal = _lock(journal_path(path))
-        flags = {"w": os.O_RDWR | os.O_CREAT | os.O_TRUNC, "a": os.O_RDWR, "r": os.O_RDONLY}[mode] | getattr(os, "O_BINARY", 0)
+        flags = {"w": os.O_RDWR | os.O_CREAT | os.O_EXCL, "a": os.O_RDWR, "r": os.O_RDONLY}[mode] | getattr(os, "O_BINARY", 0)
         try:
+            if mode == "w":
+                # Not into the old file: a program that shows it keeps it, and a link is not followed.
+                self.path.unlink(missing_ok=True)
             self._file = os.open(self.path, flags, 0o666)
         except OSError:
             self._release()

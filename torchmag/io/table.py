@@ -66,7 +66,9 @@ class Table:
             raise ValueError("Table: no columns")
         refuse(path, overwrite)
         self.path, self.units, self._sync, self._rows = path, dict(units), sync, 0
-        self._file = open(path, "wb", buffering=0)
+        if overwrite:
+            path.unlink(missing_ok=True)
+        self._file = open(path, "xb", buffering=0)
         self._write(",".join(self.units) + "\n" + ",".join(self.units.values()) + "\n")
 
     @classmethod

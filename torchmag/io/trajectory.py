@@ -1,7 +1,7 @@
 """Trajectories: the magnetisation over time, frame by frame, in one HDF5 file."""
 
 import hashlib
-import re
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,10 +16,6 @@ from torchmag.io.journal import JournaledFile, pending
 from torchmag.layout import expand_to_cells
 from torchmag.magnet import Magnet
 from torchmag.mesh import Mesh
-
-RESERVED = {"t", "m", "x", "y", "z", "component", "VTKHDF", "torchmag"}
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-UNIT = re.compile(r"[ -~]{0,32}")
 
 
 class Trajectory:
@@ -63,7 +59,7 @@ class Trajectory:
         overwrite: bool = False,
         sync: bool = True,
     ):
-        path, units = Path(path), _units(scalars or {})
+        path, units = Path(path), vtkhdf.checked_units(dict(scalars or {}))
         if isinstance(where, Magnet):
             mesh, dtype, maps = where.mesh, dtype or where.reference.dtype, _maps(where)
         elif isinstance(where, Mesh):
@@ -74,7 +70,7 @@ class Trajectory:
             raise TypeError(f"Trajectory: dtype is {dtype}, expected torch.float32 or torch.float64")
         if not (isinstance(compression, int) and 0 <= compression <= 9):
             raise ValueError(f"Trajectory: compression = {compression!r}, expected a gzip level from 0 to 9")
-        if path.exists() and not overwrite:
+        if os.path.lexists(path) and not overwrite:
             raise FileExistsError(f"{path} exists; pass overwrite=True, or open it with Trajectory.open(path, mode='append')")
         floats = str(dtype).removeprefix("torch.")
         maps = {name: values.astype(floats) for name, values in maps.items()}
@@ -279,17 +275,6 @@ class Trajectory:
             self._file.close()
         if self._disk is not None:
             self._disk.close()
-
-
-def _units(scalars):
-    for name, unit in scalars.items():
-        if not NAME.fullmatch(name) or name in RESERVED:
-            raise ValueError(
-                f"Trajectory: scalar {name!r}, expected a name of letters, digits and _ other than {sorted(RESERVED)}"
-            )
-        if not UNIT.fullmatch(unit):
-            raise ValueError(f"Trajectory: unit {unit!r} of {name}, expected at most 32 ASCII characters")
-    return dict(scalars)
 
 
 def _maps(magnet):

@@ -15,6 +15,7 @@ the data.  Every axis of the mesh has n + 1 points: a periodic one is closed by 
 import hashlib
 import json
 import math
+import re
 
 import h5py
 import numpy as np
@@ -28,6 +29,10 @@ FORMAT, VERSION = "torchmag trajectory", 1
 CHUNK_BYTES = 4 << 20
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 DIGESTS = "torchmag/digests"
+MAPS = {"Ms", "fraction"}
+RESERVED = {"t", "m", "x", "y", "z", "component", "VTKHDF", "torchmag"}
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+UNIT = re.compile(r"[A-Za-z0-9%^*/.() -]{0,32}")
 
 
 def header_of(mesh: Mesh, dtype: torch.dtype, units: dict[str, str], maps: dict[str, np.ndarray]) -> bytes:
@@ -55,7 +60,26 @@ def parse_header(header: bytes) -> tuple[Mesh, torch.dtype, dict[str, str], dict
         )
     pbc = [math.inf if images == "inf" else images for images in content["pbc"]]
     mesh = Mesh(tuple(content["n"]), dx=content["dx"], origin=content["origin"], pbc=pbc)
-    return mesh, DTYPES[content["dtype"]], dict(content["scalars"]), dict(content["maps"])
+    maps = dict(content["maps"])
+    if not set(maps) <= MAPS:
+        raise TrajectoryError(f"maps {sorted(maps)[:5]}, expected some of {sorted(MAPS)}")
+    return mesh, DTYPES[content["dtype"]], checked_units(dict(content["scalars"])), maps
+
+
+def checked_units(units: dict[str, str]) -> dict[str, str]:
+    """Names and units of scalars as they may stand in a file.
+
+    Raises:
+        ValueError: other names: a path, a name that the layout uses.
+    """
+    for name, unit in units.items():
+        if not NAME.fullmatch(name) or name in RESERVED:
+            raise ValueError(
+                f"scalar {name[:80]!r}, expected a name of letters, digits and _ other than {', '.join(sorted(RESERVED))}"
+            )
+        if not UNIT.fullmatch(unit):
+            raise ValueError(f"unit {unit[:80]!r} of {name}, expected at most 32 ASCII characters")
+    return units
 
 
 def points(mesh: Mesh) -> tuple[int, ...]:
