@@ -14,6 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_sp4(commands)
     _add_validate(commands)
+    _add_run(commands)
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
@@ -95,3 +96,44 @@ def _run_validate(options):
     for name in failed:
         print(f"OUT OF TOLERANCE: {name}")
     return 1 if failed else 0
+
+
+def _add_run(commands):
+    run = commands.add_parser(
+        "run",
+        help="run a Python script; with --resume its simulations and training loops go on from their checkpoints",
+        description="Runs the script, as python does.  Exit code 75: stopped by SIGTERM after a checkpoint; run again with --resume.",
+    )
+    run.add_argument(
+        "script", type=Path, metavar="SCRIPT", help="a Python file that makes torchmag.Simulation or torchmag.Checkpoint"
+    )
+    run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARG", help="for the script; after -- where one is --resume")
+    run.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoints that are there, begin where there are none"
+    )
+    run.set_defaults(run=_run_script)
+
+
+def _run_script(options):
+    import runpy
+    import traceback
+
+    from torchmag.checkpoint import resuming
+
+    if not options.script.is_file():
+        raise ValueError(f"{options.script}: there is no such file")
+    before, given, resume = (sys.argv, sys.path[:]), options.arguments, options.resume
+    if given[:1] == ["--resume"]:
+        resume, given = True, given[1:]
+    sys.argv = [str(options.script), *given[given[:1] == ["--"] :]]
+    sys.path.insert(0, str(options.script.resolve().parent))
+    try:
+        with resuming(resume):
+            runpy.run_path(str(options.script), run_name="__main__")
+    except Exception:
+        # The script's, with the place in it: not a matter of the command's arguments.
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.argv, sys.path[:] = before
+    return 0

@@ -227,6 +227,9 @@ class Simulation:
         """Save if it is time to, and stop if a signal asked for it: what is between two steps can be taken up."""
         if self.occasions.due:
             self.save()
+        self._heed_signals()
+
+    def _heed_signals(self):
         if self.occasions.stop:
             where = "nothing was saved, there is no folder" if self.folder is None else f"saved in {self.file}"
             raise KeyboardInterrupt(where) if self.occasions.interrupted else Interrupted(f"SIGTERM: {where}")
@@ -255,6 +258,8 @@ class Simulation:
             # The call may be made again, or another one: from where it was left.
             self._phases.current, self._phases.count = None, self._phases.count - 1
             raise
+        # One that came while the end of the call was saved.
+        self._heed_signals()
 
     def _require_same_parameters(self):
         """Raise if the call under way was begun with other parameters; remember those that it is begun with."""

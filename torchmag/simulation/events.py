@@ -4,11 +4,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from torchmag.errors import NonFiniteError
-from torchmag.parameters import depends_on, evaluate
+from torchmag.simulation.calls import call, taken
 from torchmag.solvers.stepper import Step, System
 
 # Halvings of a step that find a time within it to rounding.
@@ -33,15 +32,13 @@ class Event:
     stop: bool = False
 
     def __post_init__(self):
-        if not callable(self.function) or not depends_on(self.function):
-            raise TypeError(f"Event: function is {self.function!r}, expected a function of t, m or both to a number")
+        taken(self.function, "Event: function")
         if self.direction not in (-1, 0, 1):
             raise ValueError(f"Event: direction = {self.direction!r}, expected -1, 0 or 1")
 
     def value(self, name: str, t: float, m: Tensor) -> float:
         """The number whose zero is looked for."""
-        given = evaluate(self.function, depends_on(self.function), {}, torch.tensor(t, dtype=torch.float64), m)
-        found = torch.as_tensor(given)
+        found = call(self.function, taken(self.function, f"event {name!r}"), t, m)
         if found.numel() != 1:
             raise ValueError(f"event {name!r} gives {tuple(found.shape)}, expected one number; in a batch, reduce it to one")
         if not math.isfinite(found := float(found)):

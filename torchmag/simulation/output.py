@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchmag.errors import NonFiniteError
-from torchmag.parameters import depends_on, evaluate
+from torchmag.simulation.calls import call, taken
 from torchmag.simulation.ticks import Ticks
 
 METHODS = ("open", "log", "position", "close")
@@ -65,15 +65,11 @@ class Quantities:
     """
 
     def __init__(self, given: Mapping[str, Callable]):
-        self.given = dict(given)
-        for name, function in self.given.items():
+        self.given = {}
+        for name, function in given.items():
             if not isinstance(name, str) or not name.isidentifier():
                 raise ValueError(f"Simulation: quantity {name!r}, expected a name of letters, digits and _")
-            if not callable(function):
-                raise TypeError(
-                    f"Simulation: quantity {name} is a {type(function).__name__}, expected a function of t, m or both"
-                )
-            depends_on(function)
+            self.given[name] = function, taken(function, f"Simulation: quantity {name}")
         self._last = None
 
     def at(self, t: float, m: Tensor, whole: bool = True) -> dict[str, Tensor]:
@@ -84,12 +80,10 @@ class Quantities:
         """
         if self._last is not None and self._last[0] == t and self._last[1] is m:
             return self._last[2]
-        now, found = torch.tensor(t, dtype=torch.float64), {}
-        with torch.no_grad():
-            for name, function in self.given.items():
-                value = torch.as_tensor(evaluate(function, depends_on(function), {}, now, m))
-                if whole and value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                    raise NonFiniteError(f"not finite: the quantity {name!r} at t = {t:.6g} s", t, term=name)
-                found[name] = value
+        found = {}
+        for name, (function, names) in self.given.items():
+            found[name] = value = call(function, names, t, m)
+            if whole and value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise NonFiniteError(f"not finite: the quantity {name!r} at t = {t:.6g} s", t, term=name)
         self._last = (t, m, found)
         return found

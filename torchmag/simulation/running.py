@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
-from torchmag.parameters import depends_on, evaluate
+from torchmag.simulation.calls import call, taken
 from torchmag.simulation.events import Event
 from torchmag.simulation.results import Run
 from torchmag.solvers.progress import Progress
@@ -24,10 +23,8 @@ class Running:
     """
 
     def __init__(self, sim, until: float, events: dict[str, Event], stop: Callable | None, callback: Callable | None):
-        if stop is not None and not callable(stop):
-            raise TypeError(f"run: stop is a {type(stop).__name__}, expected a function of t, m or both")
         self.sim, self.until, self.looked_for, self.stop, self.callback = sim, until, events, stop, callback
-        self.asked = () if stop is None else depends_on(stop)
+        self.asked = () if stop is None else taken(stop, "run: stop")
         self.steps, self.ended_by = 0, None
         self.values: dict[str, float] = {}
         self.events: dict[str, list[float]] = {name: [] for name in events}
@@ -108,8 +105,8 @@ class Running:
         if end is not None:
             self.progress.m, self.progress.t, sim._t = step.at(end, system), end, end
         if self.asked and self.ended_by is None:
-            given = evaluate(self.stop, self.asked, {}, torch.as_tensor(self.progress.t, dtype=torch.float64), self.progress.m)
-            self.ended_by = "stop" if bool(torch.as_tensor(given).all()) else None
+            answer = call(self.stop, self.asked, self.progress.t, self.progress.m)
+            self.ended_by = "stop" if bool(answer.all()) else None
         if self.callback is not None:
             self.callback(step.end if many else sim._t, step.dt if many else float(step.dt), self.progress.m)
 
