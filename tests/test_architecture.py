@@ -30,13 +30,28 @@ ORDER = (
     {"loggers"},
     {"simulation"},
     {"cases"},
+    {"cli_files"},
     {"cli"},
     {"__main__"},
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
-LEAVES = {"io", "plot", "states", "design", "sweep", "testing", "cli", "cases", "__main__", "checkpoint", "loggers", "simulation"}
+LEAVES = {
+    "io",
+    "plot",
+    "states",
+    "design",
+    "sweep",
+    "testing",
+    "cli",
+    "cli_files",
+    "cases",
+    "__main__",
+    "checkpoint",
+    "loggers",
+    "simulation",
+}
 # What a leaf may import of the other leaves.
-FRONT_ENDS = {"cli": LEAVES, "cases": {"states", "io", "plot"}, "testing": {"states"}, "__main__": {"cli"},
+FRONT_ENDS = {"cli": LEAVES, "cli_files": {"io", "plot"}, "cases": {"states", "io", "plot"}, "testing": {"states"}, "__main__": {"cli"},
               "loggers": {"io"}, "simulation": {"checkpoint"}}  # fmt: skip
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
@@ -108,7 +123,7 @@ def test_no_star_imports_and_no_imports_in_functions():
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
             # The command line starts fast: each command imports what it needs.
-            if room(path) == "cli":
+            if room(path) in ("cli", "cli_files"):
                 continue
             if isinstance(node, ast.ImportFrom):
                 assert "*" not in {alias.name for alias in node.names}, path.name

@@ -4,21 +4,22 @@ import argparse
 import sys
 from pathlib import Path
 
-from torchmag import cases
+from torchmag import cases, cli_files
 from torchmag.cases import report
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0 fine, 1 numbers out of tolerance, 2 unusable arguments."""
+    """Run the command line; returns the exit code: 0 fine, 1 numbers out of tolerance, 2 unusable arguments or files."""
     parser = argparse.ArgumentParser(prog="torchmag", description="Micromagnetics as PyTorch modules.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_sp4(commands)
     _add_validate(commands)
     _add_run(commands)
+    cli_files.add_commands(commands)
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
-    except (FileExistsError, ValueError) as error:
+    except (OSError, ValueError) as error:
         print(f"torchmag {options.command}: {error}", file=sys.stderr)
         return 2
 
