@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import torchmag as tm
-from torchmag.energies import spectral
+from torchmag.energies import blocks, spectral
 from torchmag.testing import SPACING
 
 MESHES = [(5,), (4, 3), (3, 1, 2), (3, 2, 3)]
@@ -22,9 +22,24 @@ def sample(n, *batch):
     return torch.randn(*batch, 3, *n, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.fixture(autouse=True, params=["torch", "ducc0"])
+def library(request, monkeypatch):
+    """The FFT in use."""
+    if request.param == "torch":
+        monkeypatch.setattr(blocks, "available", lambda: False)
+    elif not blocks.available():
+        pytest.skip("ducc0 is not installed")
+    return request.param
+
+
+def set_blocks(monkeypatch, size):
+    monkeypatch.setattr(spectral, "BLOCK", size)
+    monkeypatch.setattr(blocks, "BLOCK", size)
+
+
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(spectral, "BLOCK", 200)
+    set_blocks(monkeypatch, 200)
     monkeypatch.setattr(spectral, "MOST_COMPILED", 2)
 
 
@@ -34,7 +49,7 @@ def test_blocks_equal_the_whole(n, pbc, monkeypatch):
     x = sample(n, 2, 2)
     whole = {name: field(x) for name, field in fields(n, pbc).items()}
     for size in (1, 300, 3000):
-        monkeypatch.setattr(spectral, "BLOCK", size)
+        set_blocks(monkeypatch, size)
         for name, field in fields(n, pbc).items():
             torch.testing.assert_close(field(x), whole[name], rtol=0, atol=1e-14 * n[0] * float(whole[name].abs().max()))
 
@@ -82,6 +97,13 @@ def test_compiled_transforms(name, small_blocks):
     torch.testing.assert_close(compiled(torch.func.vmap(field))(x), field(x))
 
 
+def test_compiled_moves(monkeypatch):
+    """A graph holds the library that the module's device has."""
+    field, x = fields((4, 3))["demag"], sample((4, 3))
+    field.__self__.float().double()
+    torch.testing.assert_close(compiled(field)(x), field(x))
+
+
 def test_nothing_is_kept_for_the_backward():
     n = (8, 8, 8)
     x, kept = sample(n).requires_grad_(), []
@@ -94,7 +116,37 @@ def test_nothing_is_kept_for_the_backward():
 def test_single_precision(n, monkeypatch):
     x = sample(n)
     for name, expected in {name: field(x) for name, field in fields(n).items()}.items():
-        monkeypatch.setattr(spectral, "BLOCK", 10_000)
+        set_blocks(monkeypatch, 10_000)
         found = fields(n, dtype=torch.float32)[name](x.float())
         assert found.dtype == torch.float32
         assert float((found - expected).norm() / expected.norm()) < 5e-7
+
+
+@pytest.mark.parametrize("n", [*MESHES, (12, 10), (6, 5, 8)])
+def test_without_the_library_that_made_the_kernel(n, library, monkeypatch):
+    # A kernel that was made for ducc0, such as that of an unpickled module, where ducc0 is missing.
+    set_blocks(monkeypatch, 1000)
+    made, x = fields(n), sample(n, 2)
+    expected = {name: field(x) for name, field in made.items()}
+    monkeypatch.setattr(blocks, "available", lambda: False)
+    for name, field in made.items():
+        torch.testing.assert_close(field(x), expected[name])
+        torch.testing.assert_close(compiled(field)(x), expected[name])
+
+
+@pytest.mark.parametrize("batch", [(), (7,)])
+def test_threads(batch, library, monkeypatch):
+    if library == "torch":
+        pytest.skip("torch's own threads round as they like")
+    n = (6, 5, 8)
+    x, before = sample(n, *batch), torch.get_num_threads()
+    set_blocks(monkeypatch, 1000)
+    monkeypatch.setattr(blocks, "SMALL", 0)
+    try:
+        found = {}
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found[threads] = [field(x) for field in fields(n).values()]
+    finally:
+        torch.set_num_threads(before)
+    assert all(map(torch.equal, found[1], found[3]))

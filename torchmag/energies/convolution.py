@@ -11,26 +11,24 @@ from torchmag.magnet import Magnet
 class ConvolvedEnergy(Energy):
     """An energy with a convolution kernel.
 
-    A subclass gives `_convolution()`, and the kernel as `_rows()`: for each row its values at the offsets 0 ... n - 1 of the
-    three axes, float64, and the axes along which it is odd.  The kernel follows from the mesh: its transform is kept in the
-    magnet's dtype outside the state_dict.
+    A subclass gives `_convolution()`, and the kernel's `_rows()` in space: values at the offsets 0 ... n - 1 of the three axes,
+    float64.  The kernel follows from the mesh: its transform is kept in the magnet's dtype outside the state_dict.
     """
 
     def __init__(self, magnet: Magnet):
         super().__init__(magnet)
         self._convolve = self._convolution()
-        self.register_buffer("kernel", self._build_on_cpu().to(self.reference), persistent=False)
+        self.register_buffer("kernel", self._build(self.reference.device).to(self.reference), persistent=False)
 
     def _convolution(self) -> Convolution:
         raise TypeError(f"{type(self).__name__} defines no _convolution()")
 
-    def _rows(self) -> list[tuple[Tensor, tuple[bool, ...]]]:
+    def _rows(self) -> list[Tensor]:
         raise TypeError(f"{type(self).__name__} defines no _rows()")
 
-    def _build_on_cpu(self):
+    def _build(self, device):
         with torch.device("cpu"):
-            rows = [self._convolve.transform(octant, odd) for octant, odd in self._rows()]
-            return torch.stack(rows) if rows else torch.zeros(0, *self._convolve.lengths, dtype=torch.float64)
+            return self._convolve.kernel(self._rows(), device)
 
     def _check_cells(self, x, name):
         expected = (3, *self.mesh.cells)
@@ -43,6 +41,7 @@ class ConvolvedEnergy(Energy):
         before = self.kernel
         super()._apply(fn, recurse)
         widened = before.dtype == torch.float32 and self.kernel.dtype == torch.float64
-        if self.kernel.device.type != "meta" and (widened or before.device.type == "meta"):
-            self.kernel = self._build_on_cpu().to(self.kernel)
+        moved = before.device.type != self.kernel.device.type
+        if self.kernel.device.type != "meta" and (widened or moved):
+            self.kernel = self._build(self.kernel.device).to(self.kernel)
         return self

@@ -60,9 +60,10 @@ class Demag(ConvolvedEnergy):
     def _convolution(self):
         pairs = list(enumerate(self._pairs()))
         terms = [(a, b, row, 1) for row, (a, b) in pairs] + [(b, a, row, 1) for row, (a, b) in pairs if a != b]
-        return Convolution(self.mesh, tuple(terms))
+        parities = tuple(tuple(a != b and axis in (a, b) for axis in range(3)) for _, (a, b) in pairs)
+        return Convolution(self.mesh, tuple(terms), parities)
 
     def _rows(self):
         """-N."""
         octant = -demag_tensor((*self.mesh.cells, 1, 1)[:3], self.mesh.dx, self.mesh.pbc)
-        return [(octant[PAIRS.index((a, b))], tuple(a != b and axis in (a, b) for axis in range(3))) for a, b in self._pairs()]
+        return [octant[PAIRS.index(pair)] for pair in self._pairs()]

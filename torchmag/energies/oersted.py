@@ -71,8 +71,9 @@ class Oersted(ConvolvedEnergy):
         for row, c in enumerate(self._parts()):
             a, b = (c + 1) % 3, (c + 2) % 3
             terms += [(a, b, row, 1), (b, a, row, -1)]
-        return Convolution(self.mesh, tuple(terms), odd=True)
+        parities = tuple(tuple(axis == c for axis in range(3)) for c in self._parts())
+        return Convolution(self.mesh, tuple(terms), parities, odd=True)
 
     def _rows(self):
         octant = oersted_kernel((*self.mesh.cells, 1, 1)[:3], self.mesh.dx, self.mesh.pbc)
-        return [(octant[c], tuple(axis == c for axis in range(3))) for c in self._parts()]
+        return [octant[c] for c in self._parts()]

@@ -1,11 +1,13 @@
 """Convolution of vector fields by FFT, in blocks that stay in the processor's cache."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from torchmag.energies import blocks
 from torchmag.mesh import Mesh
 
 # One block's spectrum, bytes: about the second-level cache of one core.
@@ -27,30 +29,47 @@ class Convolution:
     Args:
         mesh: the grid; only its axes of more than one cell are transformed.
         terms: (target, origin, row, sign): kernel[row] * field[origin] * sign is added to component `target`.
+        parities: for each row of the kernel and each of the three axes, whether it is odd along it, else it is even.
         odd: the kernel is odd, its transform imaginary; else it is even and real.
+
+    On the CPU, if ducc0 can be imported, the kernel is kept as `blocks.Plan` reads it, in one dimension, and torch's FFT is
+    not used (see `blocks`).
     """
 
     mesh: Mesh
     terms: tuple[tuple[int, int, int, int], ...]
+    parities: tuple[tuple[bool, bool, bool], ...]
     odd: bool = False
 
     axes: tuple[int, ...] = field(init=False)
     cells: tuple[int, ...] = field(init=False)
     lengths: tuple[int, ...] = field(init=False)
+    plan: blocks.Plan | None = field(init=False)
 
     def __post_init__(self):
         axes = tuple(axis for axis, n in enumerate(self.mesh.cells) if n > 1)
         object.__setattr__(self, "axes", axes)
         object.__setattr__(self, "cells", tuple(self.mesh.cells[axis] for axis in axes))
         object.__setattr__(self, "lengths", tuple(padded_length(self.mesh, axis) for axis in axes))
+        plan = None
+        if axes and self.parities:
+            mirror = tuple(-1 if odd_axes[axes[0]] else 1 for odd_axes in self.parities)
+            plan = blocks.Plan(self.cells, self.lengths, self.terms, mirror, self.odd)
+        object.__setattr__(self, "plan", plan)
 
-    def transform(self, kernel: Tensor, odd_axes: tuple[bool, ...]) -> Tensor:
-        """The transform of a real kernel, its imaginary part where it is odd, else its real part: (*spectrum).
+    def kernel(self, rows: Sequence[Tensor], device: torch.device) -> Tensor:
+        """A kernel in the form that suits the device, from its rows in space.
 
         Args:
-            kernel: at the offsets 0 ... n - 1 of each axis, three axes; along periodic axes images are summed.
-            odd_axes: for each of the three axes, whether the kernel is odd along it, else it is even.
+            rows: real, float64, at the offsets 0 ... n - 1 of each of the three axes; along periodic axes images are summed.
         """
+        if not rows:
+            return torch.zeros(0, *self.lengths, dtype=torch.float64)
+        kernel = torch.stack([self._transform(*row) for row in zip(rows, self.parities)])
+        return self.plan.pack(kernel) if self.plan and blocks.available() and device.type == "cpu" else kernel
+
+    def _transform(self, kernel, odd_axes):
+        """The transform of a real kernel, its imaginary part where it is odd, else its real part: (*spectrum)."""
         for axis, length in zip(self.axes, self.lengths):
             if not self.mesh.periodic(axis):
                 kernel = _unfold(kernel, axis, length, odd_axes[axis])
@@ -61,11 +80,25 @@ class Convolution:
         return (spectrum.imag if self.odd else spectrum.real).contiguous()
 
     def __call__(self, x: Tensor, kernel: Tensor) -> Tensor:
-        """(*batch, 3, *cells) -> same, with the kernel (rows, *spectrum) in the same precision."""
+        """(*batch, 3, *cells) -> same, with a kernel (see `kernel`) in the same precision."""
+        if not torch.compiler.is_compiling():
+            return _Apply.apply(x, kernel, self)
+        if self._is_packed(kernel) and x.device.type == "cpu" and blocks.available() and not _is_transformed():
+            return _convolve(x, kernel, self.plan.encode())
         # A graph holds functional code only; outside one, blocks are written in place and nothing is kept for the backward.
-        if torch.compiler.is_compiling():
-            return self._whole(x, kernel)
-        return _Apply.apply(x, kernel, self)
+        return self._whole(x, self.plan.unpack(kernel) if self._is_packed(kernel) else kernel)
+
+    def _is_packed(self, kernel):
+        return self.plan is not None and kernel.ndim == 1
+
+    def apply(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """The convolution without derivatives, outside of a graph."""
+        if self._is_packed(kernel):
+            # Within a Function torch has wrapped tensors without storage, for batches of cotangents.
+            if x.device.type == "cpu" and blocks.available() and torch._C._has_storage(x):
+                return _by_blocks(x, kernel, self.plan)
+            kernel = self.plan.unpack(kernel)
+        return self._whole(x, kernel)
 
     def _whole(self, x, kernel):
         flat = x.reshape(-1, 3, *self.cells)  # (batch, 3, *cells of the axes with more than one cell)
@@ -141,7 +174,7 @@ class _Apply(torch.autograd.Function):
 
     @staticmethod
     def forward(x, kernel, convolution):
-        return convolution._whole(x, kernel)
+        return convolution.apply(x, kernel)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -158,6 +191,40 @@ class _Apply(torch.autograd.Function):
     @staticmethod
     def vmap(info, in_dims, x, kernel, convolution):
         return _Apply.apply(x.movedim(in_dims[0], 0), kernel, convolution), 0
+
+
+def _by_blocks(x, kernel, plan):
+    flat = x.detach().contiguous().numpy().reshape(-1, 3, *plan.cells)
+    found = blocks.convolve(plan, flat, kernel.detach().numpy(), torch.get_num_threads())
+    return torch.from_numpy(found.reshape(x.shape))
+
+
+# What a graph holds of it: one operator, defined without torch.library.custom_op, whose checks cost 15 microseconds a call.
+_LIBRARY = torch.library.Library("torchmag", "DEF")
+_LIBRARY.define("convolve(Tensor x, Tensor kernel, int[] plan) -> Tensor")
+_LIBRARY.impl("convolve", lambda x, kernel, plan: _by_blocks(x, kernel, blocks.Plan.decode(tuple(plan))), "CPU")
+_convolve = torch.ops.torchmag.convolve.default
+
+
+def _keep(ctx, inputs, output):
+    _, ctx.kernel, ctx.plan = inputs
+
+
+def _derive(ctx, gradient):
+    return _convolve(gradient, ctx.kernel, ctx.plan), None, None
+
+
+torch.library.register_fake("torchmag::convolve", lambda x, kernel, plan: x.new_empty(x.shape), lib=_LIBRARY)
+torch.library.register_autograd("torchmag::convolve", _derive, setup_context=_keep, lib=_LIBRARY)
+
+
+def _is_transformed() -> bool:
+    """Whether a graph is traced within jvp, grad or vmap of torch.func: torch gives a custom operator a tangent of zero there."""
+    return torch._C._functorch.maybe_current_level() is not None or torch.autograd.forward_ad._current_level >= 0
+
+
+# What torch.compiler.assume_constant_result does, which imports the whole compiler.
+_is_transformed._dynamo_marked_constant = True
 
 
 def padded_length(mesh: Mesh, axis: int) -> int:

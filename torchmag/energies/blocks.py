@@ -1,0 +1,229 @@
+"""Convolution by the FFT of ducc0 (an extra), in blocks that stay in the processor's cache.
+
+ducc0 transforms strided axes as fast as contiguous ones, in place, which torch's FFT does not: nothing is transposed, padded or
+copied but the blocks themselves.  Arrays are numpy's here; `spectral` wraps them.
+"""
+
+import functools
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+try:
+    from ducc0 import fft
+except ImportError:
+    fft = None
+
+# One block's spectrum, bytes.
+BLOCK = 2**20
+# Spectra smaller than this, bytes, are not worth a second thread.
+SMALL = 2**21
+
+
+def available() -> bool:
+    """Whether ducc0 can be imported."""
+    return fft is not None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to convolve.
+
+    The kernel's transform is even or odd along the first axis: half of a large one is kept, in the order in which it is read,
+    each number twice in a row, once for the real and once for the imaginary part that it multiplies.
+
+    Attributes:
+        cells, lengths: of the transformed axes (one to three), and the lengths of their transforms.
+        terms: (target, origin, row, sign), see `Convolution`.
+        mirror: for each row of the kernel, its sign under reflection of the first axis.
+        odd: the kernel's transform is imaginary.
+    """
+
+    cells: tuple[int, ...]
+    lengths: tuple[int, ...]
+    terms: tuple[tuple[int, int, int, int], ...]
+    mirror: tuple[int, ...]
+    odd: bool
+
+    @property
+    def first(self) -> tuple[int, int]:
+        """Cells and length of the axis that is transformed last; on a line of cells there is none."""
+        return (self.cells[0], self.lengths[0]) if len(self.cells) > 1 else (1, 1)
+
+    @property
+    def half(self) -> int:
+        """How many frequencies of the first axis are kept: of a small kernel all, for the sake of fewer calls."""
+        return self.first[1] // 2 + 1 if self.bytes > BLOCK else self.first[1]
+
+    @property
+    def middle(self) -> tuple[tuple[int, int], ...]:
+        """Cells and length of the axis between the first and the last, if there is one."""
+        return tuple(zip(self.cells, self.lengths))[1:-1]
+
+    @property
+    def columns(self) -> int:
+        """Frequencies of all axes but the first."""
+        return math.prod([length for _, length in self.middle]) * (self.lengths[-1] // 2 + 1)
+
+    @property
+    def bytes(self) -> int:
+        """Of the spectrum of one sample, float64."""
+        return 3 * self.first[1] * self.columns * 16
+
+    def blocks(self) -> list[tuple[int, int]]:
+        """The columns in parts of about BLOCK bytes."""
+        width = math.ceil(self.columns / math.ceil(self.bytes / BLOCK))
+        return [(a, min(a + width, self.columns)) for a in range(0, self.columns, width)]
+
+    def pack(self, kernel: Tensor) -> Tensor:
+        """A kernel (rows, *spectrum), axes in reverse order, as it is kept: one number after the other."""
+        rows = len(kernel)
+        spectrum = kernel.movedim(-1, 1) if len(self.cells) > 1 else kernel.unsqueeze(1)  # (rows, first, k[, middle])
+        spectrum = spectrum.transpose(2, -1)[:, : self.half].reshape(rows, self.half, self.columns)
+        return torch.cat([spectrum[..., a:b].repeat_interleave(2, -1).flatten() for a, b in self.blocks()])
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """The kernel again."""
+        rows, length = len(self.mirror), self.first[1]
+        kept = torch.cat([self._kernel(packed, a, b)[..., ::2] for a, b in self.blocks()], -1)
+        signs = packed.new_tensor(self.mirror).reshape(rows, 1, 1)
+        mirrored = signs * kept[:, 1 : length - self.half + 1].flip(1)
+        whole = torch.cat([kept, mirrored], 1).reshape(rows, length, *[n for _, n in self.middle], -1).transpose(2, -1)
+        return whole.movedim(1, -1) if len(self.cells) > 1 else whole.squeeze(1)
+
+    def _kernel(self, packed, a, b):
+        rows = len(self.mirror) * self.half * 2
+        return packed[rows * a : rows * b].reshape(len(self.mirror), self.half, 2 * (b - a))
+
+    def encode(self) -> list[int]:
+        """As whole numbers, for an operator of torch."""
+        flat = [x for term in self.terms for x in term]
+        return [int(self.odd), len(self.cells), *self.cells, *self.lengths, len(self.mirror), *self.mirror, *flat]
+
+    @staticmethod
+    @functools.cache
+    def decode(numbers: tuple[int, ...]) -> "Plan":
+        """From `encode`."""
+        odd, dim, *rest = numbers
+        cells, lengths, (rows, *rest) = rest[:dim], rest[dim : 2 * dim], rest[2 * dim :]
+        mirror, flat = rest[:rows], rest[rows:]
+        terms = tuple(tuple(flat[i : i + 4]) for i in range(0, len(flat), 4))
+        return Plan(tuple(cells), tuple(lengths), terms, tuple(mirror), bool(odd))
+
+
+def convolve(plan: Plan, x: np.ndarray, packed: np.ndarray, threads: int) -> np.ndarray:
+    """(samples, 3, *cells) -> same, contiguous both."""
+    found, count = np.empty_like(x), max(1, BLOCK // plan.bytes)
+    groups = [slice(a, a + count) for a in range(0, len(x), count)]
+    threads = threads if plan.bytes * len(x) >= SMALL else 1
+    if threads == 1 or len(groups) >= 2 * threads:
+        _spread(lambda group, run: _Group(plan, x[group], found[group]).convolve(packed, run), groups, threads)
+    else:
+        for group in groups:
+            _Group(plan, x[group], found[group]).convolve(packed, functools.partial(_spread, threads=threads))
+    return found
+
+
+def _spread(function, parts, threads):
+    """function(part, in_turn) of each part, over threads."""
+    if threads == 1 or len(parts) == 1:
+        _in_turn(function, parts)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda part: function(part, _in_turn), parts))
+
+
+def _in_turn(function, parts):
+    for part in parts:
+        function(part, _in_turn)
+
+
+class _Group:
+    """The convolution of some samples: along the last axes by planes, along the first by blocks of columns, and back."""
+
+    def __init__(self, plan, x, found):
+        self.plan, (nx, _) = plan, plan.first
+        self.planes = x.reshape(-1, *plan.cells[1:] if len(plan.cells) > 1 else plan.cells)
+        self.found = found.reshape(self.planes.shape)
+        self.inner = (*(length for _, length in plan.middle), plan.lengths[-1] // 2 + 1)  # of a plane's spectrum
+        kind = np.complex64 if x.dtype == np.float32 else np.complex128
+        self.spectrum = np.empty((len(self.planes), *self.inner), kind)
+        self.columns = self.spectrum.reshape(-1, 3, nx, plan.columns)
+
+    def convolve(self, packed, run):
+        """Each stage over all its parts by `run`."""
+        count = max(1, BLOCK // (self.plan.columns * 16))
+        parts = [slice(a, a + count) for a in range(0, len(self.planes), count)]
+        run(lambda part, _: self._forward(part), parts)
+        run(lambda part, _: self._multiply(packed, *part), self.plan.blocks())
+        run(lambda part, _: self._backward(part), parts)
+
+    def _forward(self, part):
+        x, spectrum = self.planes[part], self.spectrum[part]
+        padded = np.zeros((*x.shape[:-1], self.plan.lengths[-1]), x.dtype)
+        padded[..., : x.shape[-1]] = x
+        if not self.plan.middle:
+            fft.r2c(padded, axes=(-1,), out=spectrum)
+            return
+        ((n, _),) = self.plan.middle
+        rows = np.empty_like(spectrum)
+        fft.r2c(padded, axes=(-1,), out=rows[:, :n])
+        rows[:, n:] = 0
+        fft.c2c(rows, axes=(-2,), out=spectrum)
+
+    def _multiply(self, packed, a, b):
+        nx, length = self.plan.first
+        columns = self.columns[..., a:b]
+        block = np.empty((len(columns), 3, length, b - a), columns.dtype)
+        block[:, :, :nx] = columns
+        if length > 1:
+            block[:, :, nx:] = 0
+            fft.c2c(block, axes=(-2,), out=block)
+        product = self._product(block, self.plan._kernel(packed, a, b))
+        if length > 1:
+            fft.c2c(product, axes=(-2,), forward=False, inorm=2, out=product)
+        columns[...] = product[:, :, :nx]
+
+    def _product(self, block, kernel):
+        """The kernel's rows times the components, summed."""
+        plan, half, product = self.plan, self.plan.half, np.empty_like(block)
+        # The frequencies that are kept, and those that mirror them.
+        spans = [(slice(0, half), slice(None), (1,) * len(plan.mirror))]
+        if plan.first[1] > half:
+            spans.append((slice(half, None), slice(plan.first[1] - half, 0, -1), plan.mirror))
+        scratch = np.empty((len(block), half, kernel.shape[-1]), kernel.dtype)
+        for here, there, mirror in spans:
+            source, target = (z.view(kernel.dtype)[:, :, here] for z in (block, product))
+            _sum_terms(plan.terms, mirror, source, target, kernel[:, there], scratch[:, : source.shape[2]])
+        if plan.odd:
+            np.multiply(product, 1j, out=product)
+        return product
+
+    def _backward(self, part):
+        spectrum, found = self.spectrum[part], self.found[part]
+        if self.plan.middle:
+            ((n, _),) = self.plan.middle
+            spectrum = fft.c2c(spectrum, axes=(-2,), forward=False, inorm=2)[:, :n]
+        padded = fft.c2r(spectrum, axes=(-1,), lastsize=self.plan.lengths[-1], forward=False, inorm=2)
+        found[...] = padded[..., : found.shape[-1]]
+
+
+def _sum_terms(terms, mirror, source, target, rows, scratch):
+    begun = [False] * 3
+    for to, origin, row, sign in terms:
+        sign *= mirror[row]
+        if not begun[to]:
+            np.multiply(source[:, origin], rows[row], out=target[:, to])
+            if sign < 0:
+                np.negative(target[:, to], out=target[:, to])
+        else:
+            np.multiply(source[:, origin], rows[row], out=scratch)
+            (np.add if sign > 0 else np.subtract)(target[:, to], scratch, out=target[:, to])
+        begun[to] = True
+    for to in range(3):
+        if not begun[to]:
+            target[:, to] = 0
