@@ -4,16 +4,6 @@ import math
 import sys
 from pathlib import Path
 
-SUFFIXES = {
-    ".vtkhdf": "trajectory",
-    ".h5": "trajectory",
-    ".hdf5": "trajectory",
-    ".hdf": "trajectory",
-    ".ovf": "ovf",
-    ".omf": "ovf",
-}
-SUFFIXES |= {".npz": "npz", ".csv": "table", "": "series"}
-
 
 def add_commands(commands):
     """Add the three commands to the parser's subcommands."""
@@ -44,164 +34,11 @@ def add_commands(commands):
 
 
 def _run_convert(options):
-    target = options.target
-    suffix = target.suffix.lower() if not target.is_dir() else ""
-    if suffix not in SUFFIXES:
-        raise ValueError(
-            f"{target}: unknown suffix, expected one of {', '.join(filter(None, SUFFIXES))}, or a folder without one"
-        )
-    if target.exists() and options.source.exists() and target.samefile(options.source):
-        raise ValueError(f"{target}: IN and OUT are the same file")
-    source = _open(options.source)
-    try:
-        {"trajectory": _to_trajectory, "ovf": _to_ovf, "npz": _to_npz, "table": _to_table, "series": _to_series}[
-            SUFFIXES[suffix]
-        ](source, target, options)
-    finally:
-        source.close()
-    print(target)
+    from torchmag import io
+
+    chosen = {"frame": options.frame, "format": options.format, "version": options.ovf_version}
+    print(io.convert(options.source, options.target, overwrite=options.force, **chosen))
     return 0
-
-
-class _Frames:
-    """The frames of a file of any kind: times, nodal or cell values, the body."""
-
-    def __init__(self, path, mesh, frames, times, at, Ms=None, fraction=None, scalars=None, units=None, close=lambda: None):
-        self.path, self.mesh, self.frames, self.times, self.at = path, mesh, frames, times, at
-        self.Ms, self.fraction, self.scalars, self.units, self.close = Ms, fraction, scalars or {}, units or {}, close
-
-    def frame(self, index):
-        if not -len(self.times) <= index < len(self.times):
-            raise ValueError(f"{self.path}: no frame {index}, it has {len(self.times)}")
-        return range(len(self.times))[index]
-
-    def nodes(self, index):
-        """(3, *nodes) of a frame; of cells, their means as unit vectors."""
-        if self.at == "nodes":
-            return self.frames[index]
-        return self.frames[index].as_nodes()
-
-    def body(self):
-        """The Magnet; without Ms in the file, one that fills the mesh, or the cells that are not empty."""
-        import torchmag as tm
-
-        Ms = self.Ms if self.Ms is not None else 1.0
-        if self.at == "cells":
-            data = self.frames[0].data
-            return tm.Magnet(self.mesh, Ms, fraction=data.ne(0).any(0).to(data.dtype), dtype=data.dtype)
-        return tm.Magnet(self.mesh, Ms, fraction=self.fraction, dtype=self.frames[0].dtype if len(self.times) else None)
-
-
-def _open(path):
-    """Any file with fields as `_Frames`."""
-    from torchmag import io
-
-    kind = io.kind_of(path)
-    if kind == "trajectory":
-        found = io.Trajectory.open(path)
-        return _Frames(
-            path, found.mesh, found, found.times, "nodes", found.Ms, found.fraction, found.scalars, found.units, found.close
-        )
-    if kind == "ovf":
-        read = io.read_ovf(path)
-        return _Frames(path, read.mesh, [read], [read.t if read.t is not None else 0.0], "cells")
-    if kind == "npz":
-        return _open_npz(path)
-    raise ValueError(f"{path}: a {kind} file holds no field with a mesh; expected a trajectory, an OVF or an npz file")
-
-
-def _open_npz(path):
-    import torch
-
-    from torchmag import io
-
-    arrays, mesh = io.read_npz(path)
-    if mesh is None or "m" not in arrays:
-        raise ValueError(f"{path}: expected the arrays m, n, dx, origin and pbc; it has {sorted(arrays)}")
-    m = torch.from_numpy(arrays["m"])
-    m = m if m.is_floating_point() else m.double()
-    frames = m.unsqueeze(0) if m.ndim == mesh.dim + 1 else m
-    if tuple(frames.shape[1:]) != (3, *mesh.nodes):
-        raise ValueError(f"{path}: m has shape {tuple(m.shape)}, expected (3, *nodes) = {(3, *mesh.nodes)}, with times in front")
-    times = torch.from_numpy(arrays["t"]).double().reshape(-1) if "t" in arrays else torch.arange(len(frames)).double()
-    if len(times) != len(frames):
-        raise ValueError(f"{path}: {len(times)} times for {len(frames)} frames")
-    maps = {name: torch.from_numpy(arrays[name]).to(m.dtype) for name in ("Ms", "fraction") if name in arrays}
-    return _Frames(path, mesh, frames, times, "nodes", **maps)
-
-
-def _to_trajectory(source, target, options):
-    from torchmag import io
-
-    where = source.body() if source.Ms is not None else source.mesh
-    dtype = source.nodes(0).dtype if len(source.times) else None
-    with io.Trajectory(target, where, scalars=source.units, dtype=dtype, overwrite=options.force, sync=False) as made:
-        for i, t in enumerate(source.times):
-            made.append(t, source.nodes(i), **{name: values[i] for name, values in source.scalars.items()})
-
-
-def _to_ovf(source, target, options):
-    from torchmag import io
-
-    index = source.frame(options.frame)
-    chosen = {"format": options.format, "version": options.ovf_version, "overwrite": options.force}
-    if source.at == "cells":
-        # From file to file the cells stay what they are.
-        read = source.frames[index]
-        units = set(read.units)
-        labels = read.labels if all(map(_plain, read.labels)) and options.ovf_version == 2 else None
-        unit = next(iter(units)) if len(units) == 1 and _plain(*units) else ""
-        title = read.title if read.title.isprintable() and "##" not in read.title else "field"
-        io.write_ovf(target, read.data, read.mesh, at="cells", title=title, unit=unit, labels=labels, t=read.t, **chosen)
-    else:
-        where = source.body() if source.Ms is not None else source.mesh
-        io.write_ovf(target, source.frames[index], where, t=float(source.times[index]), **chosen)
-
-
-def _to_series(source, target, options):
-    from torchmag import io
-
-    if source.at == "cells":
-        raise ValueError(f"{source.path}: one field; choose a name that ends with .ovf")
-    names = [io.file_name(target, f"m{i:06d}.ovf") for i in range(len(source.times))]
-    existing = [name for name in (*names, target / "frames.csv") if name.exists()]
-    if existing and not options.force:
-        raise FileExistsError(f"{existing[0]} exists; use --force or choose another folder")
-    target.mkdir(parents=True, exist_ok=True)
-    where = source.body() if source.Ms is not None else source.mesh
-    with io.Table(target / "frames.csv", {"frame": "", "t": "s"}, overwrite=options.force) as table:
-        for i, (name, t) in enumerate(zip(names, source.times)):
-            chosen = {"format": options.format, "version": options.ovf_version, "overwrite": options.force}
-            io.write_ovf(name, source.frames[i], where, t=float(t), **chosen)
-            table.append(frame=i, t=t)
-
-
-def _to_npz(source, target, options):
-    import torch
-
-    from torchmag import io
-
-    if source.at == "cells":
-        read = source.frames[0]
-        arrays = {"cells": read.data} | ({"t": read.t} if read.t is not None else {})
-    else:
-        arrays = {"m": source.frames[:], "t": torch.as_tensor(source.times), **source.scalars}
-    arrays |= {name: getattr(source, name) for name in ("Ms", "fraction") if getattr(source, name) is not None}
-    io.write_npz(target, arrays, source.mesh, overwrite=options.force)
-
-
-def _to_table(source, target, options):
-    import torchmag as tm
-
-    film = source.body()
-    units = {"t": "s", "mx": "", "my": "", "mz": ""} | {
-        name: unit for name, unit in source.units.items() if name not in ("mx", "my", "mz")
-    }
-    with tm.io.Table(target, units, overwrite=options.force) as table:
-        for i, t in enumerate(source.times):
-            mean = tm.average(source.nodes(i), film, weight="Ms").tolist()
-            row = {name: values[i] for name, values in source.scalars.items() if name in units}
-            table.append(**row | dict(t=t) | dict(zip(("mx", "my", "mz"), mean)))
 
 
 def _run_info(options):
@@ -321,9 +158,9 @@ def _plot_field(options):
     import torch
 
     import torchmag as tm
-    from torchmag import plot
+    from torchmag import io, plot
 
-    source = _open(options.file)
+    source = io.Frames.open(options.file)
     try:
         film = source.body()
         if options.averages:
@@ -331,13 +168,9 @@ def _plot_field(options):
                 raise ValueError(f"{options.file}: {len(source.times)} frames; averages over time need two at least")
             means = torch.stack([tm.average(source.nodes(i), film, weight="Ms") for i in range(len(source.times))])
             return plot.averages(source.times, means)
-        return plot.snapshot(source.nodes(source.frame(options.frame)), film)
+        return plot.snapshot(source.nodes(source.index(options.frame)), film)
     finally:
         source.close()
-
-
-def _plain(*texts):
-    return all(text.isascii() and text.isprintable() and not set(text) & set(' {}"') and len(text) <= 60 for text in texts)
 
 
 def _shown(value):

@@ -12,14 +12,20 @@ def replacing(path, *, overwrite: bool = False):
     Raises:
         FileExistsError: the file exists and `overwrite` is False; then the block does not run.
     """
+    with whole(path, overwrite=overwrite) as partial, open(partial, "xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def whole(path, *, overwrite: bool = False):
+    """A path to write to, for writers that open their file themselves; else as `replacing`."""
     path = Path(path)
     refuse(path, overwrite)
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with open(partial, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield partial
         if overwrite:
             os.replace(partial, path)
         else:

@@ -1,12 +1,15 @@
 """Arrays with units in HDF5."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
 import numpy as np
 from torch import Tensor
+
+from torchmag.errors import FileFormatError
+from torchmag.io.atomic import whole
+from torchmag.io.checked import MOST_PACKED, reading
 
 
 def write(path, arrays: Mapping[str, tuple], attributes: Mapping[str, object] | None = None, *, overwrite: bool = False) -> Path:
@@ -22,28 +25,27 @@ def write(path, arrays: Mapping[str, tuple], attributes: Mapping[str, object] | 
     Raises:
         FileExistsError: the file exists and `overwrite` is False.
     """
-    path = Path(path)
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists; pass overwrite=True or choose another name")
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(partial, "w") as file:
-            file.attrs.update(attributes or {})
-            for name, (values, units, axes) in arrays.items():
-                _write_array(file, name, values, units, axes)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    with whole(path, overwrite=overwrite) as partial, h5py.File(partial, "w") as file:
+        file.attrs.update(attributes or {})
+        for name, (values, units, axes) in arrays.items():
+            _write_array(file, name, values, units, axes)
+    return Path(path)
 
 
 def read(path) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-    """Arrays by full name ("group/name"), and the attributes of the file; strings come as Python strings."""
-    with h5py.File(path, "r") as file:
+    """Arrays by full name ("group/name"), and the attributes of the file; strings come as Python strings.
+
+    Raises:
+        FileFormatError: not an HDF5 file, cut off, damaged, or with data that lie in other files.
+        FileNotFoundError, PermissionError.
+    """
+    with reading(path, FileFormatError), h5py.File(path, "r") as file:
         arrays = {}
 
         def take(name, item):
             if isinstance(item, h5py.Dataset):
+                if item.external or item.is_virtual or item.nbytes > MOST_PACKED * Path(path).stat().st_size:
+                    raise FileFormatError(f"{name} lies in another file, or claims {item.nbytes} bytes")
                 text = h5py.check_string_dtype(item.dtype) is not None
                 arrays[name] = item.asstr()[...] if text else item[...]
 

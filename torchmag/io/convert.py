@@ -1,0 +1,218 @@
+"""One format into another."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from torchmag.errors import FileFormatError
+from torchmag.io.arrays import read_npz, write_npz
+from torchmag.io.atomic import whole
+from torchmag.io.fields import file_name, kind_of
+from torchmag.io.ovf import OVF, read_ovf
+from torchmag.io.ovf_writer import write_ovf
+from torchmag.io.table import Table
+from torchmag.io.trajectory import Trajectory
+from torchmag.magnet import Magnet
+from torchmag.mesh import Mesh
+from torchmag.observables import average
+
+SUFFIXES = {
+    ".vtkhdf": "trajectory",
+    ".h5": "trajectory",
+    ".hdf5": "trajectory",
+    ".hdf": "trajectory",
+    ".npz": "npz",
+    ".csv": "table",
+}
+SUFFIXES |= {".ovf": "ovf", ".omf": "ovf", "": "series"}
+
+
+def convert(source, target, *, frame: int = -1, format: str = "binary8", version: int = 2, overwrite: bool = False) -> Path:
+    """Write what one file holds to another, of the kind that the target's suffix says.
+
+    Args:
+        source: a trajectory, an OVF or an .npz file (`write_npz`), known by its content.
+        target: .vtkhdf, .h5, .hdf5 or .hdf: a trajectory.  .npz.  .ovf or .omf: one frame; from OVF to OVF the cells stay as they are.
+            .csv: a table of averages over the body (weighed by Ms) and of the scalars.  No suffix: a folder with an OVF file for each
+            frame and a table of their times, frames.csv.
+        frame: of a source with many, where the target holds one.
+        format, version: of OVF, as for `write_ovf`.
+        overwrite: replace existing files.
+
+    Raises:
+        FileExistsError: a file exists and `overwrite` is False.
+        FileFormatError: the source cannot be trusted; ValueError: no such frame or target.
+    """
+    source, target = Path(source), Path(target)
+    suffix = "" if target.is_dir() else target.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(
+            f"{target}: unknown suffix, expected one of {', '.join(filter(None, SUFFIXES))}, or a folder without one"
+        )
+    if target.exists() and source.exists() and target.samefile(source):
+        raise ValueError(f"{target}: source and target are the same file")
+    write = {"trajectory": _to_trajectory, "ovf": _to_ovf, "npz": _to_npz, "table": _to_table, "series": _to_series}
+    frames = Frames.open(source)
+    try:
+        chosen = {"format": format, "version": version} if SUFFIXES[suffix] in ("ovf", "series") else {}
+        if SUFFIXES[suffix] == "ovf":
+            chosen["frame"] = frame
+        write[SUFFIXES[suffix]](frames, target, overwrite=overwrite, **chosen)
+    finally:
+        frames.close()
+    return target
+
+
+@dataclass
+class Frames:
+    """The fields of a file of any kind, over time.
+
+    Attributes:
+        path, mesh: of the file.
+        frames: (3, *nodes) each, or, from OVF, the file as it was read.
+        times: s, one for each frame.
+        at: "nodes", or "cells" for OVF.
+        Ms, fraction: (*cells), where the file has them.
+        scalars, units: name -> one number for each frame, and its unit.
+    """
+
+    path: Path
+    mesh: Mesh
+    frames: Sequence[Tensor | OVF]
+    times: Sequence[float] | Tensor
+    at: str = "nodes"
+    Ms: Tensor | None = None
+    fraction: Tensor | None = None
+    scalars: dict[str, Tensor] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    close: Callable[[], None] = lambda: None
+
+    @classmethod
+    def open(cls, path) -> "Frames":
+        """Raises: FileFormatError, of the file's own kind; FileNotFoundError, PermissionError."""
+        kind = kind_of(path)
+        if kind == "trajectory":
+            found = Trajectory.open(path)
+            about = {
+                "Ms": found.Ms,
+                "fraction": found.fraction,
+                "scalars": found.scalars,
+                "units": found.units,
+                "close": found.close,
+            }
+            return cls(path, found.mesh, found, found.times, **about)
+        if kind == "ovf":
+            read = read_ovf(path)
+            return cls(path, read.mesh, [read], [read.t if read.t is not None else 0.0], "cells")
+        if kind == "npz":
+            return cls(path, *_npz(path))
+        raise FileFormatError(f"{path}: a {kind} file holds no field with a mesh; expected a trajectory, an OVF or an npz file")
+
+    def index(self, frame: int) -> int:
+        """A frame's number from 0; negative ones count from the end.  Raises: ValueError if there is none."""
+        if not -len(self.times) <= frame < len(self.times):
+            raise ValueError(f"{self.path}: no frame {frame}, it has {len(self.times)}")
+        return range(len(self.times))[frame]
+
+    def nodes(self, index: int) -> Tensor:
+        """(3, *nodes) of a frame; of cells their means, as unit vectors."""
+        return self.frames[index] if self.at == "nodes" else self.frames[index].as_nodes()
+
+    def body(self) -> Magnet:
+        """The Magnet; without Ms in the file one that fills the mesh, of cells those that are not empty."""
+        if self.at == "cells":
+            data = self.frames[0].data
+            return Magnet(self.mesh, 1.0, fraction=data.ne(0).any(0).to(data.dtype), dtype=data.dtype)
+        dtype = self.frames[0].dtype if len(self.times) else None
+        return Magnet(self.mesh, 1.0 if self.Ms is None else self.Ms, fraction=self.fraction, dtype=dtype)
+
+    @property
+    def where(self) -> Magnet | Mesh:
+        """What a file for these frames is about: the body if it is known."""
+        return self.mesh if self.Ms is None else self.body()
+
+
+def _npz(path):
+    """Mesh, frames, times, place, Ms and fraction."""
+    arrays, mesh = read_npz(path)
+    if mesh is None or "m" not in arrays:
+        raise FileFormatError(f"{path}: expected the arrays m, n, dx, origin and pbc; it has {sorted(arrays)}")
+    m = torch.from_numpy(arrays["m"])
+    m = m if m.is_floating_point() else m.double()
+    frames = m.unsqueeze(0) if m.ndim == mesh.dim + 1 else m
+    if tuple(frames.shape[1:]) != (3, *mesh.nodes):
+        raise FileFormatError(
+            f"{path}: m has shape {tuple(m.shape)}, expected (3, *nodes) = {(3, *mesh.nodes)}, with times in front"
+        )
+    times = torch.from_numpy(arrays["t"]).double().reshape(-1) if "t" in arrays else torch.arange(len(frames)).double()
+    if len(times) != len(frames):
+        raise FileFormatError(f"{path}: {len(times)} times for {len(frames)} frames")
+    maps = [torch.from_numpy(arrays[name]).to(m.dtype) if name in arrays else None for name in ("Ms", "fraction")]
+    return mesh, frames, times, "nodes", *maps
+
+
+def _to_trajectory(source, target, overwrite):
+    dtype = source.nodes(0).dtype if len(source.times) else None
+    body = source.where
+    with (
+        whole(target, overwrite=overwrite) as part,
+        Trajectory(part, body, scalars=source.units, dtype=dtype, sync=False) as made,
+    ):
+        for i, t in enumerate(source.times):
+            made.append(t, source.nodes(i), **{name: values[i] for name, values in source.scalars.items()})
+
+
+def _to_ovf(source, target, overwrite, format, version, frame):
+    index = source.index(frame)
+    chosen = {"format": format, "version": version, "overwrite": overwrite}
+    if source.at == "nodes":
+        write_ovf(target, source.frames[index], source.where, t=float(source.times[index]), **chosen)
+        return
+    read = source.frames[index]
+    units = set(read.units)
+    labels = read.labels if version == 2 and all(map(_plain, read.labels)) else None
+    unit = next(iter(units)) if len(units) == 1 and all(map(_plain, units)) else ""
+    title = read.title if read.title.isprintable() and "##" not in read.title else "field"
+    write_ovf(target, read.data, read.mesh, at="cells", title=title, unit=unit, labels=labels, t=read.t, **chosen)
+
+
+def _to_series(source, target, overwrite, format, version):
+    if source.at == "cells":
+        raise ValueError(f"{source.path}: one field; choose a name that ends with .ovf")
+    names = [file_name(target, f"m{i:06d}.ovf") for i in range(len(source.times))]
+    existing = [name for name in (*names, target / "frames.csv") if name.exists()]
+    if existing and not overwrite:
+        raise FileExistsError(f"{existing[0]} exists; pass overwrite=True or choose another folder")
+    target.mkdir(parents=True, exist_ok=True)
+    where = source.where
+    with Table(target / "frames.csv", {"frame": "", "t": "s"}, overwrite=overwrite) as table:
+        for i, (name, t) in enumerate(zip(names, source.times)):
+            write_ovf(name, source.frames[i], where, t=float(t), format=format, version=version, overwrite=overwrite)
+            table.append(frame=i, t=t)
+
+
+def _to_npz(source, target, overwrite):
+    if source.at == "cells":
+        read = source.frames[0]
+        arrays = {"cells": read.data} | ({"t": read.t} if read.t is not None else {})
+    else:
+        arrays = {"m": source.frames[:], "t": torch.as_tensor(source.times), **source.scalars}
+    arrays |= {name: getattr(source, name) for name in ("Ms", "fraction") if getattr(source, name) is not None}
+    write_npz(target, arrays, source.mesh, overwrite=overwrite)
+
+
+def _to_table(source, target, overwrite):
+    body, mean = source.body(), ("mx", "my", "mz")
+    units = {"t": "s"} | dict.fromkeys(mean, "") | {name: unit for name, unit in source.units.items() if name not in mean}
+    with whole(target, overwrite=overwrite) as part, Table(part, units) as table:
+        for i, t in enumerate(source.times):
+            row = {name: values[i] for name, values in source.scalars.items()} | {"t": t}
+            table.append(**row | dict(zip(mean, average(source.nodes(i), body, weight="Ms").tolist())))
+
+
+def _plain(text):
+    """Whether a label of another program can stand in a file of ours."""
+    return text.isascii() and text.isprintable() and not set(text) & set(' {}"') and len(text) <= 60
