@@ -2,7 +2,7 @@
 
 A logger of `tm.Simulation` has four methods:
 
-    open(position)      start a new record, or with a position go on from there, dropping what came later
+    open(position)      None: start a new record; a number: go on from there, dropping what came later, if there is anything
     log(t, m, values)   t in s, m (*batch, 3, *nodes), values: name -> number or tensor
     position()          how much it holds, a number; that much is on the disk when it returns
     close()

@@ -39,9 +39,13 @@ class Frames:
     def open(self, position: int | None) -> None:
         from torchmag.io import Trajectory
 
-        if position is None:
+        if not position:
             self._file = Trajectory(
-                self.path, self.where, scalars=self.scalars, overwrite=self.overwrite, compression=self.compression
+                self.path,
+                self.where,
+                scalars=self.scalars,
+                overwrite=self.overwrite or position == 0,
+                compression=self.compression,
             )
         else:
             self._file = Trajectory.open(self.path, mode="append", frames=position)

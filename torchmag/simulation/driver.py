@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from torchmag import checkpoint
+from torchmag.checkpoint.file import exists as file_exists
 from torchmag.checkpoint.random_states import random_states, restore_random_states
 from torchmag.checkpoint.resuming import take_up
 from torchmag.checkpoint.signals import Interrupted, Occasions
@@ -92,7 +93,7 @@ class Simulation:
         self._progress, self._start = Progress(m0.detach()), m0.detach()
         self._identity, self._saved_outputs = identity(llg, m0), []
         self._phases, self._kept = Phases(f"Simulation in {folder}"), None
-        self.occasions = Occasions(interval if folder is not None else None)
+        self.occasions, self._resumed = Occasions(interval if folder is not None else None), False
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             found = take_up(self.file, resume, "Simulation")
@@ -125,7 +126,7 @@ class Simulation:
         """
         number = len(self.attached)
         state = self._saved_outputs[number] if number < len(self._saved_outputs) else None
-        self.attached.append(attach(logger, every, self._t, state))
+        self.attached.append(attach(logger, every, self._t, state, self._resumed))
 
     def run(
         self,
@@ -237,7 +238,8 @@ class Simulation:
     def close(self) -> None:
         """Close the loggers."""
         for attached in self.attached:
-            attached.logger.close()
+            if attached.opened:
+                attached.logger.close()
 
     def __enter__(self):
         return self
@@ -251,6 +253,7 @@ class Simulation:
         self._require_same_parameters()
         self._phases.current = {"kind": kind, "arguments": arguments, "state": None}
         self._take_state = take_state
+        self._open_loggers()
         try:
             with self.occasions:
                 yield
@@ -260,6 +263,20 @@ class Simulation:
             raise
         # One that came while the end of the call was saved.
         self._heed_signals()
+
+    def _open_loggers(self):
+        """A checkpoint comes first: what is in the files without one could not be told from another run's."""
+        first = self.folder is not None and not file_exists(self.file)
+        if first:
+            self.save()
+        try:
+            for attached in self.attached:
+                attached.open()
+        except BaseException:
+            self._phases.current, self._phases.count = None, self._phases.count - 1
+            if first:
+                self.file.unlink()
+            raise
 
     def _require_same_parameters(self):
         """Raise if the call under way was begun with other parameters; remember those that it is begun with."""
@@ -315,6 +332,7 @@ class Simulation:
         if not isinstance(found, dict) or found.get("kind") != KIND:
             raise CheckpointError(f"{self.file}: expected the checkpoint of a simulation, got one of another kind")
         require_same(str(self.file), self._identity, found["identity"])
+        self._resumed = True
         found = _moved(found, self._start.device)
         self._t, self._first, self._saved_outputs = found["t"], found["first"], found["outputs"]
         self._progress = Progress(**found["progress"])

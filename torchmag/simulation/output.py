@@ -21,19 +21,27 @@ class Attached:
     logger: object
     every: float | str
     ticks: Ticks | None
+    position: int | None
     last: float | None = None
+    opened: bool = False
+
+    def open(self) -> None:
+        """Begin to write, if it was not begun."""
+        if not self.opened:
+            self.logger.open(self.position)
+            self.opened = True
 
     def state(self) -> dict:
         """All that it needs to go on."""
         return {
-            "position": self.logger.position(),
+            "position": self.logger.position() if self.opened else self.position or 0,
             "last": self.last,
             "ticks": None if self.ticks is None else self.ticks.state(),
         }
 
 
-def attach(logger, every, t: float, state: dict | None) -> Attached:
-    """A logger, opened: anew, or at the position of a state.
+def attach(logger, every, t: float, state: dict | None, resumed: bool) -> Attached:
+    """A logger that is to be opened: anew, at the position of a state, or where a checkpoint does not know it, at its beginning.
 
     Raises:
         TypeError: it lacks a method of a logger; ValueError: `every`.
@@ -48,9 +56,9 @@ def attach(logger, every, t: float, state: dict | None) -> Attached:
         if isinstance(every, bool) or not isinstance(every, Real) or not 0 < every < float("inf"):
             raise ValueError(f"Simulation.log: every = {every!r}, expected an interval in s, 'step' or 'field'")
         ticks = Ticks(t, float(every))
-    attached = Attached(logger, every, ticks)
-    logger.open(None if state is None else state["position"])
+    attached = Attached(logger, every, ticks, 0 if resumed else None)
     if state is not None:
+        attached.position = state["position"]
         attached.last = state["last"]
         if ticks is not None and state["ticks"] is not None:
             ticks.restore(state["ticks"])
