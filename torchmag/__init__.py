@@ -2,7 +2,7 @@
 
 import importlib
 
-from torchmag import forms, geometry, loggers
+from torchmag import checkpoint, forms, geometry, loggers
 from torchmag.checkpoint import Checkpoint, Remembered
 from torchmag.constants import gamma_0, hbar, k_B, mu_0, mu_B
 from torchmag.design import (
