@@ -48,7 +48,7 @@ def header(file: h5py.File) -> tuple[bytes, dict[str, np.ndarray]]:
             raise TrajectoryError(f"VTKHDF's {name} contradicts the header")
     maps = {}
     for name, digest in wanted.items():
-        stored = dataset(file, f"VTKHDF/CellData/{name}", (1, *mesh.n[::-1]), dtype)
+        stored = dataset(file, f"torchmag/{name}", (1, *mesh.n[::-1]), dtype)
         maps[name] = stored[0]
         if hashlib.sha256(maps[name].tobytes()).hexdigest() != digest:
             raise TrajectoryError(f"{name} is not what was written")
@@ -62,8 +62,10 @@ def rows(trajectory) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     if frames < 0 or frames * 64 > file.id.get_filesize():
         raise TrajectoryError(f"claims {frames} frames")
     m = dataset(file, "m", (frames, *vtkhdf.points(mesh)[::-1], 3), trajectory.dtype)
-    if item(file, "VTKHDF/PointData/m", h5py.Dataset) != m or item(file, "VTKHDF/Steps/Values", h5py.Dataset) != file["t"]:
-        raise TrajectoryError("VTKHDF shows other data than the file's own names")
+    views = vtkhdf.shown(trajectory._maps) if frames >= 2 else {}
+    for name, source in (views | {"VTKHDF/Steps/Values": "t"}).items():
+        if item(file, name, h5py.Dataset) != item(file, source, h5py.Dataset):
+            raise TrajectoryError(f"{name} shows other data than {source}")
     chunks = frames * int(np.prod([-(-size // chunk) for size, chunk in zip(m.shape[1:], m.chunks[1:])]))
     if m.id.get_num_chunks() != chunks:
         raise TrajectoryError(f"{m.id.get_num_chunks()} pieces of frames, expected {chunks}")

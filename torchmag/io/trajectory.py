@@ -237,6 +237,8 @@ class Trajectory:
         for name in ("m", *vtkhdf.growing(self.units, self._maps)):
             self._file[name].resize(frames, 0)
         self._file["VTKHDF/Steps"].attrs.modify("NSteps", np.int64(frames))
+        if min(frames, 2) != min(len(self), 2):
+            vtkhdf.show(self._file, self._maps, frames)
 
     def _truncate(self, frames):
         if not 0 <= frames <= len(self):

@@ -1,12 +1,14 @@
 """The layout of a trajectory file: VTKHDF temporal ImageData, and beside it what VTK does not know.
 
     /VTKHDF                      attributes Version, Type, WholeExtent, Origin, Spacing, Direction
-        PointData/m              (T, [z, [y,]] x, 3)
-        CellData/Ms, fraction    (1, [z, [y,]] x), the same for every step by CellDataOffsets
-        Steps                    NSteps; Values (T,), s; CellDataOffsets
-    /m, /t                       the same datasets once more, with /x /y /z /component as dimension scales, for xarray
+        PointData/m              /m
+        CellData/Ms, fraction    those of /torchmag, the same for every step by CellDataOffsets
+        Steps                    NSteps; Values, which is /t; CellDataOffsets
+    /m                           (T, [z, [y,]] x, 3)
+    /t                           (T,), s; with /x /y /z /component a dimension scale of /m, for xarray and netCDF
     /NAME                        (T,) a scalar of each frame
     /torchmag                    header (JSON) and its SHA-256; digests (T, 2, 32) of each frame's m and of its row
+        Ms, fraction             (1, [z, [y,]] x)
 
 The layout is that of the VTKHDF specification 2.2 (docs.vtk.org, "VTKHDF File Format"); of an image without a z axis VTK expects no z axis in
 the data.  Every axis of the mesh has n + 1 points: a periodic one is closed by its first plane once more.
@@ -112,24 +114,49 @@ def create(file: h5py.File, header: bytes, maps: dict[str, np.ndarray], compress
         vtk.attrs[name] = value
     floats = str(dtype).removeprefix("torch.")
     shape = points(mesh)[::-1]
-    m = _dataset(vtk, "PointData/m", (0, *shape, 3), floats, _chunk(shape, np.dtype(floats).itemsize), "1", compression)
+    _dataset(file, "m", (0, *shape, 3), floats, _chunk(shape, np.dtype(floats).itemsize), "1", compression)
+    t = _dataset(file, "t", (0,), "f8", (1024,), "s")
     steps = vtk.create_group("Steps")
     steps.attrs["NSteps"] = 0
-    t = _dataset(steps, "Values", (0,), "f8", (1024,), "s")
+    steps["Values"] = t
     for name, values in maps.items():
         unit = "A/m" if name == "Ms" else "1"
-        cells = _dataset(vtk, f"CellData/{name}", (0, *values.shape), floats, (1, *values.shape), unit, compression)
+        cells = _dataset(file, f"torchmag/{name}", (0, *values.shape), floats, (1, *values.shape), unit, compression)
         cells.resize(1, 0)
         cells[0] = values
-        _dataset(steps, f"CellDataOffsets/{name}", (0,), "i8", (1024,), "")
-    file["m"], file["t"] = m, t
+        _dataset(file, offsets(name), (0,), "i8", (1024,), "")
+    show(file, maps, 0)
     _scales(file, mesh)
     for name, unit in units.items():
         _dataset(file, name, (0,), "f8", (1024,), unit).dims[0].attach_scale(t)
-    own = file.create_group("torchmag")
+    own = file.require_group("torchmag")
     own.attrs["header"] = np.void(header)
     own.attrs["sha256"] = np.void(hashlib.sha256(header).digest())
     _dataset(file, DIGESTS, (0, 2, 32), "u1", (64, 2, 32), "")
+
+
+def shown(maps) -> dict[str, str]:
+    """What VTK shows: its name -> the name of the dataset."""
+    return {"VTKHDF/PointData/m": "m"} | {f"VTKHDF/CellData/{name}": f"torchmag/{name}" for name in maps}
+
+
+def show(file: h5py.File, maps, frames: int):
+    """Let VTK see the frames: from two on the datasets themselves; of one a view without the axis of time.
+
+    VTK takes a file of one step for an image that has no time, and refuses data with one axis too many.
+    """
+    for name, source in shown(maps).items():
+        if name in file:
+            del file[name]
+        if frames >= 2:
+            file[name] = file[source]
+        elif frames == 1 or source != "m":
+            found = file[source]
+            view = h5py.VirtualLayout(found.shape[1:], found.dtype)
+            view[...] = h5py.VirtualSource(".", source, (1, *found.shape[1:]), found.dtype)[0]
+            file.create_virtual_dataset(name, view)
+        else:
+            file.require_group(name.rpartition("/")[0])
 
 
 def growing(units: dict[str, str], maps) -> list[str]:
