@@ -148,9 +148,7 @@ def file_name(folder, name: str) -> Path:
     Raises:
         ValueError: a name with a path, a device or hidden characters in it.
     """
-    plain = (
-        name and len(name) <= 200 and name.isascii() and all(c.isalnum() or c in "._-" for c in name) and not name.startswith(".")
-    )
+    plain = name and len(name) <= 200 and name.isascii() and all(c.isalnum() or c in "._-" for c in name) and name[0] not in ".-"
     if not plain:
         raise ValueError(f"{name[:80]!r} is no plain file name: letters, digits, '.', '_' and '-'")
     return Path(folder) / name

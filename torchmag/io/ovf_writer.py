@@ -100,12 +100,12 @@ def _cells(values, where, mesh, at):
 
 
 def _header_lines(mesh, valuedim, version, title, unit, labels, t):
-    labels = (
-        list(labels) if labels is not None else [f"{title}_{axis}" for axis in "xyz"] if valuedim == 3 else [title] * valuedim
-    )
+    if labels is None:
+        word = title if LABEL.fullmatch(title) else "value"
+        labels = [f"{word}_{axis}" for axis in "xyz"] if valuedim == 3 else [word] * valuedim
     if len(labels) != valuedim or not all(LABEL.fullmatch(text) for text in (unit, *labels)):
         raise ValueError(
-            f"write_ovf: unit {unit!r}, labels {labels}: expected {valuedim} labels without spaces, braces and quotes"
+            f"write_ovf: unit {unit!r}, labels {list(labels)}: expected {valuedim} labels without spaces, braces and quotes"
         )
     if not title.isprintable() or "##" in title or len(title) > 1000:
         raise ValueError(f"write_ovf: title {title[:60]!r}: expected one line without '##'")
