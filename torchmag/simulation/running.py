@@ -51,6 +51,8 @@ class Running:
                 if self.until <= sim._t:
                     raise ValueError(f"run: until = {self.until:g} s, but the checkpoint is at t = {sim._t:g} s")
             return
+        if self.until <= sim._t:
+            raise ValueError(f"run: until = {self.until:g} s, expected a time after t = {sim._t:g} s")
         self.progress = sim._progress.end()
         if what == "go on":
             self.steps, self.events = state["steps"], state["events"]
