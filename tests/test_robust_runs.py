@@ -78,7 +78,7 @@ def inject(folder, number):
 
 
 def test_what_is_not_finite_is_named(tmp_path):
-    for number in range(8):
+    for number in range(6):
         folder = tmp_path / str(number)
         folder.mkdir()
         inject(folder, number)

@@ -290,32 +290,28 @@ SCRIPT = """
 """
 
 
-def script(folder, until):
-    tests = str(Path(__file__).parent)
-    (folder / "script.py").write_text(textwrap.dedent(SCRIPT.format(tests=tests, until=until)))
+def test_the_command_runs_and_resumes_a_script(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def write(until):
+        Path("script.py").write_text(textwrap.dedent(SCRIPT.format(tests=str(Path(__file__).parent), until=until)))
+
+    write("1e-9")
     path = os.pathsep.join([str(Path(tm.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
-    return {"cwd": folder, "env": os.environ | {"PYTHONPATH": path}, "stderr": subprocess.PIPE, "text": True}
-
-
-def torchmag(folder, until, *arguments):
-    return subprocess.run([sys.executable, "-m", "torchmag", "run", "script.py", *arguments], **script(folder, until))
-
-
-def test_the_command_runs_and_resumes_a_script(tmp_path):
-    process = subprocess.Popen([sys.executable, "-m", "torchmag", "run", "script.py"], **script(tmp_path, "1e-9"))
-    while not (tmp_path / "results" / "end_of_call_1").exists() and process.poll() is None:
+    command = [sys.executable, "-m", "torchmag", "run", "script.py"]
+    process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.PIPE, text=True)
+    while not Path("results/end_of_call_1").exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 75, errors
-    refused = torchmag(tmp_path, "8e-12")
-    assert refused.returncode == 1 and "--resume" in refused.stderr
+    assert cli.main(["run", "script.py"]) == 1 and "--resume" in capsys.readouterr().err
     # It was stopped within the second run, which now goes a little further only.
-    t = load(tmp_path / "results" / "checkpoint")["t"]
-    resumed = torchmag(tmp_path, repr(t + 1e-12), "--resume", "--", "--flag")
-    assert resumed.returncode == 0, resumed.stderr
-    assert load(tmp_path / "end")["argument"] == ["--flag"]
-    table = tm.io.read_table(tmp_path / "table.csv")
+    t = load("results/checkpoint")["t"]
+    write(repr(t + 1e-12))
+    assert cli.main(["run", "script.py", "--resume", "--", "--flag"]) == 0
+    assert load("end")["argument"] == ["--flag"]
+    table = tm.io.read_table("table.csv")
     assert table["t"].tolist() == pytest.approx([n * 0.5e-12 for n in range(len(table))], abs=1e-24)
     assert len(table) == int((t + 1e-12) / 0.5e-12 + 1e-9) + 1
 
