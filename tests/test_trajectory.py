@@ -9,7 +9,7 @@ import torch
 
 import torchmag as tm
 from torchmag.errors import FileFormatError, TrajectoryError
-from torchmag.io import Trajectory
+from torchmag.io import Trajectory, vtkhdf
 
 MESHES = {
     "1D": tm.Mesh(6, dx=(1e-9, 2e-9, 3e-9)),
@@ -42,6 +42,15 @@ def test_round_trip(tmp_path, name):
         with pytest.raises(IndexError):
             trajectory[4]
     assert [path.name for path in tmp_path.iterdir()] == ["x.vtkhdf"]
+
+
+@pytest.mark.parametrize("size", [200, 600, 1300])
+def test_frames_in_several_pieces(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(vtkhdf, "CHUNK_BYTES", size)
+    states = make(tmp_path / "x.vtkhdf", mesh=MESHES["3D"])
+    with Trajectory.open(tmp_path / "x.vtkhdf", mode="append", frames=3, sync=False) as trajectory:
+        trajectory.append(1, states[3], E=0, steps=0)
+        assert trajectory._file["m"].chunks[1:] != (3, 4, 5, 3) and torch.equal(trajectory[:], states)
 
 
 def test_append_after_a_restart(tmp_path):

@@ -38,13 +38,17 @@ from torchmag.errors import (
     CheckpointError,
     ConvergenceError,
     DivergedWarning,
+    FileFormatError,
     FormError,
     GradientError,
     IntegrationError,
     MaxStepsError,
     NonFiniteError,
+    OVFError,
     StepSizeError,
     SweepError,
+    TableError,
+    TrajectoryError,
 )
 from torchmag.layout import positions
 from torchmag.llg import LLG

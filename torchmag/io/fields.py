@@ -93,13 +93,13 @@ def read_state(path, mesh: Mesh, *, frame: int = -1, dtype: torch.dtype | None =
         path: of the file.
         mesh: to start on; the file's cells have to be the same.
         frame: of a trajectory.
-        dtype: by default the file's.
+        dtype: torch's default if not given, as for `torchmag.uniform`.
 
     Raises:
         FileFormatError: the error of the format; ValueError: another mesh.
     """
     if kind_of(path) == "ovf":
-        return read_ovf(path).as_nodes(mesh).to(dtype=dtype)
+        return read_ovf(path).as_nodes(mesh).to(dtype or torch.get_default_dtype())
     found = read_field(path, frame=frame)
     if found.mesh is not None and not _same(found.mesh, mesh):
         raise ValueError(f"{path}: holds {found.mesh}, expected {mesh}")
@@ -107,7 +107,7 @@ def read_state(path, mesh: Mesh, *, frame: int = -1, dtype: torch.dtype | None =
         raise ValueError(f"{path}: m has shape {tuple(found.values.shape)}, expected (3, *nodes) = {(3, *mesh.nodes)}")
     if not bool(torch.isfinite(found.values).all()):
         raise FileFormatError(f"{path}: m is not finite")
-    return found.values.to(dtype=dtype)
+    return found.values.to(dtype or torch.get_default_dtype())
 
 
 def read_map(path, mesh: Mesh, *, name: str = "Ms", dtype: torch.dtype | None = None) -> Tensor:
@@ -117,13 +117,13 @@ def read_map(path, mesh: Mesh, *, name: str = "Ms", dtype: torch.dtype | None = 
         path: of the file.
         mesh: whose cells the map is for; the file's have to be the same.
         name: of the array in an .npz file or trajectory.
-        dtype: by default the file's.
+        dtype: torch's default if not given, as for `torchmag.uniform`.
 
     Raises:
         FileFormatError: the error of the format; ValueError: another mesh or shape.
     """
     if kind_of(path) == "ovf":
-        return read_ovf(path).as_cells(mesh).to(dtype=dtype)
+        return read_ovf(path).as_cells(mesh).to(dtype or torch.get_default_dtype())
     found = read_field(path, name=name)
     if found.mesh is not None and not _same(found.mesh, mesh):
         raise ValueError(f"{path}: holds {found.mesh}, expected {mesh}")
@@ -134,7 +134,7 @@ def read_map(path, mesh: Mesh, *, name: str = "Ms", dtype: torch.dtype | None = 
         raise ValueError(f"{path}: {name} has shape {tuple(values.shape)}, expected the cells {mesh.cells} or (3, *cells)")
     if not bool(torch.isfinite(values).all()):
         raise FileFormatError(f"{path}: {name} is not finite")
-    return values.to(dtype=dtype)
+    return values.to(dtype or torch.get_default_dtype())
 
 
 def _same(a: Mesh, b: Mesh) -> bool:

@@ -206,12 +206,13 @@ def _dataset(group, name, shape, dtype, chunk, unit, compression=0):
 
 
 def _chunk(shape, itemsize):
-    """One frame in a chunk, or slabs of it where that is more than `CHUNK_BYTES`."""
+    """One frame in a chunk, or slabs of it, all about as thick, where that is more than `CHUNK_BYTES`."""
     chunk = list(shape)
     for axis in range(len(shape)):
         rest = math.prod(chunk[axis + 1 :]) * 3 * itemsize
-        chunk[axis] = max(1, min(chunk[axis], CHUNK_BYTES // max(rest, 1)))
-        if chunk[axis] > 1:
+        most = max(1, min(chunk[axis], CHUNK_BYTES // max(rest, 1)))
+        chunk[axis] = -(-chunk[axis] // -(-chunk[axis] // most))
+        if most > 1:
             break
     return (1, *chunk, 3)
 
