@@ -12,9 +12,9 @@ import torchdiffeq
 
 import torchmag as tm
 from torchmag import noise
+from torchmag.layout import normalize
 from torchmag.solvers.heun import advance
 from torchmag.solvers.stepper import System
-from torchmag.solvers.system import normalize
 
 STEP = 1e-14
 
@@ -93,9 +93,12 @@ def test_a_sample_is_the_same_alone_and_in_a_batch(n, dtype):
     energy = energy_of(n, dtype=dtype, demag=len(n) == 2)
     m, seeds = states(energy.mesh, 3, dtype), [5, 2**62, 7]
     together = run(llg_of(energy, seed=seeds), m)
+    # The vector units of a processor round as many transforms as fit in one, and those left over, differently.
+    rounding = 100 * torch.finfo(dtype).eps if len(n) == 2 else 0
     for sample in range(3):
-        assert torch.equal(together[sample], run(llg_of(energy, seed=seeds[sample]), m[sample]))
-        assert torch.equal(together[sample], run(llg_of(energy, seed=torch.tensor(seeds[sample : sample + 1])), m[sample])[0])
+        for seed in (seeds[sample], torch.tensor(seeds[sample : sample + 1])):
+            alone = run(llg_of(energy, seed=seed), m[sample])
+            torch.testing.assert_close(together[sample], alone.reshape(m[sample].shape), rtol=0, atol=rounding)
     assert float((together - m).abs().max()) > 0.02
 
 

@@ -43,6 +43,12 @@ def cross(a: Tensor, b: Tensor, mesh: Mesh) -> Tensor:
     return stack((ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx), mesh.dim)
 
 
+def normalize(m: Tensor, dim: int) -> Tensor:
+    """m scaled to unit length along the component axis; zero vectors (vacuum) stay zero."""
+    square = (m * m).sum(dim, keepdim=True)
+    return m * torch.rsqrt(square + (square == 0).to(m.dtype))
+
+
 def total(x: Tensor, mesh: Mesh) -> Tensor:
     """Sum over the grid: (*batch, *grid) -> (*batch)."""
     return x.sum(tuple(range(-mesh.dim, 0)))

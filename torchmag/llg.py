@@ -1,5 +1,8 @@
 """The Landau-Lifshitz-Gilbert equation as a Module."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 
 from torchmag import layout
@@ -33,6 +36,8 @@ class LLG(Sealed, Parametric):
     Raises:
         TypeError, ValueError: parameters of a wrong kind, shape or sign.
     """
+
+    _compiled_stage = None
 
     def __init__(
         self,
@@ -92,6 +97,37 @@ class LLG(Sealed, Parametric):
     def forward(self, t, m: Tensor, values: Values | None = None) -> Tensor:
         values = self.complete(t, m, values)
         return self._rate(m, self._effective(t, m, values), values)
+
+    def stage(self, t, m: Tensor, h: Tensor, weights: Tensor, stages: Sequence[Tensor], end: Tensor, values: Values):
+        """What a Runge-Kutta method evaluates at each of its stages: the state and the rate there, in one graph if compiled.
+
+        Args:
+            t: of the stage, s.
+            m: the state at the start of the step.
+            h: its length, s, 0-d or one for each sample, (*samples, 1, 1[, ...]).
+            weights, stages: (count) and as many earlier rates; the state is m + h sum_i w_i k_i.
+            end: 0-d bool, whether the state is scaled to unit length, as at the end of a step.
+
+        Returns:
+            (state, dm/dt), like m both.
+        """
+        state = m
+        for weight, k in zip(weights.unbind(), stages):
+            state = state + (h * weight) * k
+        state = torch.where(end, layout.normalize(state, layout.component_dim(self.mesh)), state)
+        return state, self.forward(t, state, values)
+
+    def compile(self, *args, **kwargs) -> None:
+        """Compile the right-hand side, and the stages that torchmag's solvers make of it, when they are first called.
+
+        Takes the arguments of torch.compile.
+        """
+        super().compile(*args, **kwargs)
+        self._compiled_stage = torch.compile(self.stage, *args, **kwargs)
+
+    def __getstate__(self):
+        # Compiled code belongs to one process and one object.
+        return {name: value for name, value in super().__getstate__().items() if name != "_compiled_stage"}
 
     def effective_field(self, m: Tensor, t=0.0, values: Values | None = None) -> Tensor:
         """The field that m precesses about, of energy and torques together, A/m: (*batch, 3, *nodes)."""

@@ -101,9 +101,9 @@ class Path:
 
     def _cotangents(self, number, step, adjoint, cotangent):
         """What the outputs are made of in a step, and its cotangents: one output at a time, for the sake of memory."""
-        parts = {"m1": step.m1} | (
-            {name: getattr(step, name) for name in ("m0", "k0", "k1", "middle")} if step.middle is not None else {}
-        )
+        with torch.enable_grad():
+            middle = step.halfway()
+        parts = {"m1": step.m1} | ({} if middle is None else {"m0": step.m0, "k0": step.k0, "k1": step.k1, "middle": middle})
         totals = {name: torch.zeros_like(part) for name, part in parts.items()}
         totals["m1"] = totals["m1"] + adjoint
         copies = {name: part.detach().requires_grad_() for name, part in parts.items()}

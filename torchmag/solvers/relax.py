@@ -120,7 +120,9 @@ def _run(llg, values, m0, now, tolerance, max_steps, callback, progress):
     """m and the record."""
     values = values | {"alpha": m0.new_full((), DAMPING)}
     system = llg_system(llg, values, m0, 0.0, 1.0)
-    m = m0.expand(torch.broadcast_shapes(m0.shape, system.rate(now, m0).shape))
+    # Not compiled: only its shape counts.
+    rate = llg.forward(torch.as_tensor(now, dtype=torch.float64), m0, values)
+    m = m0.expand(torch.broadcast_shapes(m0.shape, rate.shape))
     require_unit_length(llg, values, m, "relax")
     axes = tuple(range(component_dim(llg.mesh), 0))
 
@@ -149,7 +151,13 @@ def _run(llg, values, m0, now, tolerance, max_steps, callback, progress):
         stuck = largest(step.k1) * step.dt < 4 * torch.finfo(m.dtype).eps
         return (to_residual(step.k1) <= tolerance) | stuck
 
-    flow = System(rate, system.project, error, lambda _, m: system.diagnose(now, m), values)
+    def stage(_, *arguments):
+        nonlocal evaluations
+        evaluations += 1
+        return system.stage(now, *arguments)
+
+    diagnose = lambda _, m: system.diagnose(now, m)
+    flow = System(rate, system.project, error, diagnose, values, stage if system.stage else None)
     if bool((residual > tolerance).any()):
         fastest = largest(k).double()
         control = Controller(FIRST_ANGLE / torch.where(fastest > 0, fastest, fastest.max()))

@@ -57,7 +57,7 @@ def segment(
 
 def _expanded(llg, values, t, m) -> Tensor:
     """m with the batch of the parameters."""
-    rate = llg(torch.tensor(t, dtype=torch.float64), m, values)
+    rate = llg.forward(torch.tensor(t, dtype=torch.float64), m, values)  # not compiled: only its shape counts
     m = m.expand(torch.broadcast_shapes(m.shape, rate.shape))
     require_unit_length(llg, values, m, "segment")
     return m

@@ -94,9 +94,10 @@ def solve(
     values = llg.prepare(params)
     llg.check(values)
     values = without_noise(llg, values, m0)
-    with torch.no_grad():
-        rate = llg(torch.tensor(times[0], dtype=torch.float64), m0, values)
-    m = m0.expand(torch.broadcast_shapes(m0.shape, rate.shape))
+    # Not compiled: only its shape counts, and whether a tensor that a callable closes over requires a gradient.
+    rate = llg.forward(torch.tensor(times[0], dtype=torch.float64), m0, values)
+    m, taped = m0.expand(torch.broadcast_shapes(m0.shape, rate.shape)), rate.requires_grad
+    del rate
     require_unit_length(llg, values, m, "solve")
     system = llg_system(llg, values, m, rtol, atol)
 
@@ -115,10 +116,16 @@ def solve(
         path = make_path(system, times, steps, m, resolved, live, _stages(method), memory)
         return Solution.apply(path, m, *path.resolved, *path.live)
     outputs = Outputs(times, m)
-    for accepted in steps(m):
+    quiet = system.stage is not None and not needed and not taped
+    for accepted in _without_tape(steps(m)) if quiet else steps(m):
         for hit in outputs.hits(accepted):
             outputs.add(hit, hit.state(accepted, times[hit.position], system))
     return outputs.stacked()
+
+
+@torch.no_grad()  # entered and left at every step, not held while the caller works
+def _without_tape(steps):
+    yield from steps
 
 
 def _number(t):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from torchmag.solvers.system import normalize
+from torchmag.layout import normalize
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ class System:
             (*samples) for one step each.
         diagnose: (t, m) -> name of what is not finite there, or None.
         values: the parameters.
+        stage: (t, m, h, weights, stages, end, values) -> (state, rate) in one compiled graph, for use without a tape; None if
+            nothing is compiled.  The state is m + h sum_i w_i k_i, projected where `end` holds.
     """
 
     function: Callable[[Time, Tensor, Any], Tensor]
@@ -33,15 +35,29 @@ class System:
     error: Callable[[Tensor, Tensor, Tensor], Tensor]
     diagnose: Callable[[Time, Tensor], str | None]
     values: Any = None
+    stage: Callable[..., tuple[Tensor, Tensor]] | None = None
 
     def rate(self, t: Time, m: Tensor) -> Tensor:
         """dm/dt at the system's values."""
+        if self._in_one_graph():
+            return self.stage(t, m, 0.0, (), (), False, self.values)[1]
         return self.function(t, m, self.values)
+
+    def staged(self, t: Time, m: Tensor, h: float | Tensor, weights, stages, end: bool = False) -> tuple[Tensor, Tensor]:
+        """The state m + h sum_i w_i k_i, projected at the end of a step, and the rate there."""
+        if self._in_one_graph():
+            return self.stage(t, m, h, weights, stages, end, self.values)
+        state = combine(m, h, weights, stages)
+        state = self.project(state) if end else state
+        return state, self.rate(t, state)
+
+    def _in_one_graph(self):
+        return self.stage is not None and not torch.is_grad_enabled()
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step from t to `end`: states and rates at both ends, the state before projection at the middle.
+    """A step from t to `end`: states and rates at both ends, the state before projection at the middle (or what gives it).
 
     `took` are the samples that made it, None if all did; of the others both ends are the same.
 
@@ -55,7 +71,7 @@ class Step:
     m1: Tensor
     k0: Tensor | None
     k1: Tensor | None
-    middle: Tensor | None
+    middle: Tensor | Callable[[], Tensor] | None
     again: Callable[..., "Step"] | None
     took: Tensor | None = None
 
@@ -63,6 +79,10 @@ class Step:
     def dt(self) -> Time:
         """Its length, s."""
         return self.end - self.t
+
+    def halfway(self) -> Tensor | None:
+        """The state before projection at the middle; None of a method without dense output."""
+        return self.middle() if callable(self.middle) else self.middle
 
     def at(self, t: float, system: System) -> Tensor:
         """The state at a time within it."""
@@ -75,7 +95,7 @@ class Step:
     def _interpolate(self, x, dt):
         """The quartic through both ends, their rates and the middle (fourth order where the middle is)."""
         d = self.m1 - self.m0
-        f0, f1, dm = dt * self.k0, dt * self.k1, self.middle - self.m0
+        f0, f1, dm = dt * self.k0, dt * self.k1, self.halfway() - self.m0
         c2 = 16 * dm - 5 * d - 4 * f0 + f1
         c3 = -32 * dm + 14 * d + 5 * f0 - 3 * f1
         c4 = 16 * dm - 8 * d - 2 * f0 + 2 * f1
@@ -92,12 +112,13 @@ def advance(system: System, tableau: Tableau, t: Time, end: Time, m: Tensor, k: 
 
     A pure map of (m, t, end, k, system.values), k being the rate at (t, m).
     """
-    m1, stages = _stages(system, tableau, t, end, m, k)
-    stages.append(system.rate(end, m1))
-    h = spread(end - t, m)
-    middle = combine(m, h, tableau.mid, stages)
+    dt, stages = end - t, _stages(system, tableau, t, end, m, k)
+    h = spread(dt, m)
+    m1, k1 = system.staged(end, m, h, tableau.b, stages, True)
+    stages.append(k1)
+    middle = functools.partial(combine, m, h, tableau.mid, stages)
     again = functools.partial(_again, tableau, t, end, None)
-    return Step(t, end, m, m1, k, stages[-1], middle, again), combine(None, h, tableau.e, stages)
+    return Step(t, end, m, m1, k, k1, middle, again), combine(None, h, tableau.e, stages)
 
 
 def partial_step(step: Step, tableau: Tableau, took: Tensor) -> Step:
@@ -113,17 +134,18 @@ def _again(tableau, t, end, took, system, m, dense=True):
     if dense:
         step = advance(system, tableau, t, end, m, k)[0]
     else:
-        step = Step(t, end, m, _stages(system, tableau, t, end, m, k)[0], k, k, None, None)
+        stages = _stages(system, tableau, t, end, m, k)
+        step = Step(t, end, m, system.project(combine(m, spread(end - t, m), tableau.b, stages)), k, k, None, None)
     return step if took is None else partial_step(step, tableau, took)
 
 
 def _stages(system, tableau, t, end, m, k):
-    """The new state and the rates that lead to it."""
+    """The rates that lead to the new state."""
     dt, stages = end - t, [k]
     h = spread(dt, m)
     for c, row in zip(tableau.c[1:], tableau.a):
-        stages.append(system.rate(t + c * dt, combine(m, h, row, stages)))
-    return system.project(combine(m, h, tableau.b, stages)), stages
+        stages.append(system.staged(t + c * dt, m, h, row, stages)[1])
+    return stages
 
 
 def combine(m: Tensor | None, h: float | Tensor, weights, stages) -> Tensor:

@@ -1,5 +1,6 @@
 """The LLG equation as the stepper sees it."""
 
+import functools
 from numbers import Integral
 
 import torch
@@ -8,14 +9,11 @@ from torch import Tensor
 from torchmag import layout
 from torchmag.llg import LLG
 from torchmag.parameters import Values
-from torchmag.solvers.stepper import System
+from torchmag.solvers.stepper import System, combine, spread
 from torchmag.term import check_field
 
-
-def normalize(m: Tensor, dim: int) -> Tensor:
-    """m scaled to unit length along the component axis; zero vectors (vacuum) stay zero."""
-    square = (m * m).sum(dim, keepdim=True)
-    return m * torch.rsqrt(square + (square == 0).to(m.dtype))
+# Stages of a step that a compiled stage takes, as many as Dormand-Prince 5(4) and Tsitouras 5(4) have.
+STAGES = 6
 
 
 def llg_system(llg: LLG, values: Values, m: Tensor, rtol: float, atol: float) -> System:
@@ -39,11 +37,41 @@ def llg_system(llg: LLG, values: Values, m: Tensor, rtol: float, atol: float) ->
 
     return System(
         function=lambda t, m, values: llg(torch.as_tensor(t, dtype=torch.float64), m, values),
-        project=lambda m: normalize(m, dim),
+        project=lambda m: layout.normalize(m, dim),
         error=error,
         diagnose=diagnose,
         values=values,
+        stage=_compiled_stage(llg, m),
     )
+
+
+def _compiled_stage(llg, m):
+    """See `System.stage`: of an equation that was compiled, as every stage of every step calls it, so that nothing compiles anew."""
+    hooked = llg._forward_hooks or llg._forward_pre_hooks
+    if llg._compiled_stage is None or hooked:
+        return None
+    ends = {end: torch.tensor(end, device=m.device) for end in (False, True)}
+
+    @functools.cache
+    def nothing(shape):
+        # Several tensors on one memory: torch.compile would tell calls with the same tensor twice from others.
+        zero = m.new_zeros(shape)
+        return tuple(zero.view_as(zero) for _ in range(STAGES))
+
+    @functools.cache
+    def padded(weights):
+        return m.new_tensor((*weights, *(0.0,) * (STAGES - len(weights))))
+
+    def stage(t, m, h, weights, stages, end, values):
+        t, h = torch.as_tensor(t, dtype=torch.float64), spread(torch.as_tensor(h), m)
+        if len(stages) > STAGES:
+            state = combine(m, h, weights, stages)
+            state = layout.normalize(state, layout.component_dim(llg.mesh)) if end else state
+            return state, llg._compiled_stage(t, state, h, padded(()), list(nothing(m.shape)), ends[False], values)[1]
+        stages = [*stages, *nothing(m.shape)[len(stages) :]]
+        return llg._compiled_stage(t, m.contiguous(), h, padded(tuple(weights[:STAGES])), stages, ends[end], values)
+
+    return stage
 
 
 def magnetic_mass(llg: LLG, values: Values, m: Tensor) -> Tensor:

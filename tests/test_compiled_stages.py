@@ -1,0 +1,72 @@
+"""The stages of a compiled equation: one graph for all, and the same numbers."""
+
+import pickle
+
+import pytest
+import torch
+from torch._dynamo.testing import CompileCounter
+
+import torchmag as tm
+
+MESH = tm.Mesh((4, 3), (5e-9, 5e-9, 3e-9))
+
+
+def compiled_pair(batch=()):
+    """The same equation as it is and compiled (traced only), and a start."""
+    made = []
+    for _ in range(2):
+        torch.manual_seed(1)
+        magnet = tm.Magnet(MESH, 8e5)
+        Ku = 1e4 * torch.rand(*batch, 4, 3)
+        energy = tm.Exchange(magnet, 1e-11) + tm.Demag(magnet) + tm.UniaxialAnisotropy(magnet, Ku, (0, 0, 1))
+        made.append(tm.LLG(energy + tm.Zeeman(magnet, lambda t: 1e4 * torch.sin(1e10 * t) * torch.ones(3)), alpha=0.1))
+    torch._dynamo.reset()
+    counter = CompileCounter()
+    made[1].compile(fullgraph=True, backend=counter)
+    return *made, tm.uniform(MESH, (1, 0.3, 0.2)), counter
+
+
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_one_graph_serves_every_stage(batch):
+    llg, compiled, m0, counter = compiled_pair(batch)
+    t = [0.0, 1e-11, 3e-11]
+    for options in (
+        {},
+        {"step": 1e-12},
+        {"method": "tsit5"},
+        {"method": "bosh3", "rtol": 1e-3, "atol": 1e-3},
+        {"method": "rk4", "step": 1e-12},
+    ):
+        torch.testing.assert_close(tm.solve(compiled, m0, t, **options), tm.solve(llg, m0, t, **options), rtol=0, atol=1e-12)
+    torch.testing.assert_close(tm.relax(compiled, m0), tm.relax(llg, m0), rtol=0, atol=1e-9)
+    # A batch of steps has times of its own, a fixed step one for all; rk4 is torchdiffeq's and calls the equation.
+    assert counter.frame_count <= 4
+    before = counter.frame_count
+    llg.alpha, compiled.alpha = 0.3, 0.3
+    torch.testing.assert_close(tm.solve(compiled, m0, t), tm.solve(llg, m0, t), rtol=0, atol=1e-12)
+    assert counter.frame_count == before
+
+
+def test_compiled_stages_with_more_than_the_graph_takes():
+    llg, compiled, m0, _ = compiled_pair()
+    found, expected = (tm.solve(x, m0, [0.0, 1e-11], method="dopri8") for x in (compiled, llg))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+def test_compiled_stages_do_not_hide_hooks_or_travel():
+    _, compiled, m0, _ = compiled_pair()
+    made, calls = tm.LLG(tm.Exchange(tm.Magnet(MESH, 8e5), 1e-11), alpha=0.1), []
+    made.compile(backend="eager")
+    assert made._compiled_stage is not None and pickle.loads(pickle.dumps(made))._compiled_stage is None
+    compiled.register_forward_hook(lambda *a: calls.append(1))
+    tm.solve(compiled, m0, [0.0, 1e-12])
+    assert len(calls) >= 6
+
+
+def test_gradients_of_a_compiled_solve_follow_its_stages():
+    llg, compiled, m0, _ = compiled_pair()
+    found = []
+    for equation in (llg, compiled):
+        start = m0.clone().requires_grad_()
+        found.append(torch.autograd.grad(tm.solve(equation, start, [0.0, 5e-12])[-1, 0].sum(), start)[0])
+    torch.testing.assert_close(found[1], found[0], rtol=0, atol=1e-11)
