@@ -1,5 +1,6 @@
 """Convolution of vector fields by FFT, in blocks that stay in the processor's cache."""
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -56,6 +57,11 @@ class Convolution:
             mirror = tuple(-1 if odd_axes[axes[0]] else 1 for odd_axes in self.parities)
             plan = blocks.Plan(self.cells, self.lengths, self.terms, mirror, self.odd)
         object.__setattr__(self, "plan", plan)
+        _define_operator()
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        _define_operator()
 
     def kernel(self, rows: Sequence[Tensor], device: torch.device) -> Tensor:
         """A kernel in the form that suits the device, from its rows in space.
@@ -84,7 +90,7 @@ class Convolution:
         if not torch.compiler.is_compiling():
             return _Apply.apply(x, kernel, self)
         if self._is_packed(kernel) and x.device.type == "cpu" and blocks.available() and not _is_transformed():
-            return _convolve(x, kernel, self.plan.encode())
+            return torch.ops.torchmag.convolve.default(x, kernel, self.plan.encode())
         # A graph holds functional code only; outside one, blocks are written in place and nothing is kept for the backward.
         return self._whole(x, self.plan.unpack(kernel) if self._is_packed(kernel) else kernel)
 
@@ -199,23 +205,23 @@ def _by_blocks(x, kernel, plan):
     return torch.from_numpy(found.reshape(x.shape))
 
 
-# What a graph holds of it: one operator, defined without torch.library.custom_op, whose checks cost 15 microseconds a call.
-_LIBRARY = torch.library.Library("torchmag", "DEF")
-_LIBRARY.define("convolve(Tensor x, Tensor kernel, int[] plan) -> Tensor")
-_LIBRARY.impl("convolve", lambda x, kernel, plan: _by_blocks(x, kernel, blocks.Plan.decode(tuple(plan))), "CPU")
-_convolve = torch.ops.torchmag.convolve.default
-
-
 def _keep(ctx, inputs, output):
     _, ctx.kernel, ctx.plan = inputs
 
 
 def _derive(ctx, gradient):
-    return _convolve(gradient, ctx.kernel, ctx.plan), None, None
+    return torch.ops.torchmag.convolve.default(gradient, ctx.kernel, ctx.plan), None, None
 
 
-torch.library.register_fake("torchmag::convolve", lambda x, kernel, plan: x.new_empty(x.shape), lib=_LIBRARY)
-torch.library.register_autograd("torchmag::convolve", _derive, setup_context=_keep, lib=_LIBRARY)
+@functools.cache
+def _define_operator():
+    """What a graph holds of it: one operator, defined without torch.library.custom_op, whose checks cost 15 microseconds a call."""
+    library = torch.library.Library("torchmag", "DEF")
+    library.define("convolve(Tensor x, Tensor kernel, int[] plan) -> Tensor")
+    library.impl("convolve", lambda x, kernel, plan: _by_blocks(x, kernel, blocks.Plan.decode(tuple(plan))), "CPU")
+    torch.library.register_fake("torchmag::convolve", lambda x, kernel, plan: x.new_empty(x.shape), lib=library)
+    torch.library.register_autograd("torchmag::convolve", _derive, setup_context=_keep, lib=library)
+    return library
 
 
 def _is_transformed() -> bool:
