@@ -1,6 +1,6 @@
-"""Accuracy, memory and cost of gradients: prints the tables of docs/gradients-figures.md.
+"""Accuracy, memory and cost of gradients: prints the tables of gradients-figures.md.
 
-python scripts/gradient_report.py [--section accuracy] [--peer-python PATH] [--out docs/gradients-figures.md]
+python scripts/gradient_report.py [--section accuracy] [--peer-python PATH] [--out gradients-figures.md]
 """
 
 import argparse
@@ -35,6 +35,7 @@ def main(arguments=None):
     parser.add_argument("--section", action="append", choices=SECTIONS, help="may be given more than once; default: all")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     parser.add_argument("--peer-python", help='a Python with "neuralmag[jax,torch]", for the section peers')
+    parser.add_argument("--peer-backends", nargs="+", choices=peers.BACKENDS, default=peers.BACKENDS, help="of NeuralMag")
     parser.add_argument("--out", type=Path, help="a Markdown file to write the tables to")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)

@@ -592,3 +592,10 @@ def test_wrong_calls(case):
     call, error, message = WRONG[case]
     with pytest.raises(error, match=message):
         call()
+
+
+def test_spectrum_takes_times_in_single_precision():
+    t = torch.arange(200, dtype=torch.float32) * 1e-11
+    assert tm.Spectrum(t, [1e10])(torch.sin(2e10 * math.pi * t.double())).abs().item() == pytest.approx(1, abs=0.02)
+    with pytest.raises(ValueError, match="not uniform"):
+        tm.Spectrum(t**1.01, [1e10])

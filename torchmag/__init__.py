@@ -2,6 +2,8 @@
 
 import importlib
 
+__version__ = "0.1.0"
+
 from torchmag import checkpoint, forms, geometry, loggers
 from torchmag.checkpoint import Checkpoint, Remembered
 from torchmag.constants import gamma_0, hbar, k_B, mu_0, mu_B

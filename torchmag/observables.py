@@ -22,7 +22,7 @@ def average(m: Tensor, magnet: Magnet, region: Tensor | None = None, weight: str
         m: any vector field on the nodes; a trajectory has its times as the first batch axis.
         magnet: the body.
         region: cells to take, bool (*cells); the whole body by default.
-        weight: "volume": each cell counts by its magnetic volume; "Ms": by its moment, as OOMMF and mumax report <m>.
+        weight: "volume": each cell counts by its magnetic volume; "Ms": by its moment, as OOMMF reports <m> (mumax3 by volume).
 
     Raises:
         ValueError: unknown weight, a region of the wrong shape or without magnetic cells.

@@ -63,12 +63,12 @@ def averages(
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    t, mean = np.asarray(t), np.asarray(mean)
+    t, mean = _plain(t), _plain(mean)
     for component, color in enumerate(COLORS):
         name = "xyz"[component]
         ax.plot(t * 1e9, mean[:, component], color=color, label=rf"$\langle m_{name} \rangle$ {label}")
         if reference is not None:
-            times, values = (np.asarray(a) for a in reference)
+            times, values = map(_plain, reference)
             ax.plot(
                 times * 1e9, values[:, component], ".", color=color, markersize=4, alpha=0.7,
                 label=rf"$\langle m_{name} \rangle$ {reference_label}",
@@ -77,3 +77,8 @@ def averages(
     ax.set(xlabel="t (ns)", ylabel="mean magnetisation", xlim=(t[0] * 1e9, t[-1] * 1e9), ylim=(-1.05, 1.05))
     ax.legend(ncol=3, fontsize="small", loc="upper right")
     return ax
+
+
+def _plain(x):
+    """Numbers as numpy takes them, without device or graph."""
+    return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 SIZE, SPAN, TOLERANCE, LOOSE, TIGHT, ROUNDS = 64, 5e-11, 1e-5, 1e-4, 1e-9, 3
+BACKENDS = ("torch-eager", "torch", "jax")
 STEPS = (0.04, 0.02, 0.01)
 
 
@@ -105,7 +106,7 @@ def section(options):
     here = Path(__file__).parent
     commands = {f"torchmag, {mode}": [sys.executable, str(here / "peers.py"), mode] for mode in ("eager", "compiled")}
     if options.peer_python:
-        for backend in ("torch-eager", "torch", "jax"):
+        for backend in options.peer_backends:
             commands[f"NeuralMag, {backend}"] = [options.peer_python, str(here / "neuralmag_worker.py"), backend]
     commands[f"torchmag, compiled, tolerance {LOOSE:g}"] = commands["torchmag, compiled"]
     yield (

@@ -28,12 +28,14 @@ class Spectrum(nn.Module):
 
     def __init__(self, t, frequencies, *, window: str = "none", device=None):
         super().__init__()
-        t = torch.as_tensor(t, dtype=torch.float64, device=device).detach()
+        given = torch.as_tensor(t, device=device).detach()
+        rounding = torch.finfo(given.dtype).eps if given.is_floating_point() else 0.0
+        t = given.double()
         if t.ndim != 1 or len(t) < 2:
             raise ValueError(f"Spectrum: t has shape {tuple(t.shape)}, expected at least two times in s")
         steps = t.diff()
         step = float((t[-1] - t[0]) / (len(t) - 1))
-        if not 0 < step < math.inf or not bool(((steps - step).abs() < 1e-6 * step).all()):
+        if not 0 < step < math.inf or not bool(((steps - step).abs() < 1e-6 * step + 4 * rounding * t.abs().max()).all()):
             raise ValueError("Spectrum: t is not uniform and increasing; sample the trajectory at equal intervals")
         f = torch.as_tensor([frequencies] if isinstance(frequencies, Real) else frequencies, dtype=torch.float64, device=device)
         if f.ndim != 1 or not len(f):

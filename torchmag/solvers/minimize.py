@@ -83,7 +83,8 @@ def minimize(
         GradientError: in the backward pass: m is no equilibrium, or the loss depends on a motion that costs no energy.
     """
     if not isinstance(energy, Energy):
-        raise TypeError(f"minimize: energy is a {type(energy).__name__}, expected an energy term or a torchmag.Sum")
+        hint = "; give llg.energy" if isinstance(getattr(energy, "energy", None), Energy) else ""
+        raise TypeError(f"minimize: energy is a {type(energy).__name__}, expected an energy term or a torchmag.Sum{hint}")
     check_field(m0, energy.magnet, "minimize")
     tolerance = _tolerance(tolerance, m0.dtype)
     require_count("minimize: max_steps", max_steps)
