@@ -6,6 +6,7 @@ copied but the blocks themselves.  Arrays are numpy's here; `spectral` wraps the
 
 import functools
 import math
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -129,12 +130,22 @@ def convolve(plan: Plan, x: np.ndarray, packed: np.ndarray, threads: int) -> np.
 
 
 def _spread(function, parts, threads):
-    """function(part, in_turn) of each part, over threads."""
-    if threads == 1 or len(parts) == 1:
-        _in_turn(function, parts)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda part: function(part, _in_turn), parts))
+    """function(part, in_turn) of each part, over threads, this one among them.
+
+    Each takes the next part when it is done with one: a core may be busy with a thread of torch's that waits for its next kernel.
+    """
+    todo = iter(parts)  # one at a time takes from it
+    others = [_pool(os.getpid(), threads).submit(_in_turn, function, todo) for _ in parts[1:threads]]
+    _in_turn(function, todo)
+    for other in others:
+        if not other.cancel():
+            other.result()
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(process, threads):
+    # Of this process: a fork has none of its parent's threads.
+    return ThreadPoolExecutor(threads - 1)
 
 
 def _in_turn(function, parts):
