@@ -261,16 +261,17 @@ def evaluations(table):
 def plot(found, names, path):
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots()
-    cells = {mesh: math.prod(map(int, mesh.split("x"))) for mesh in found}
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for name in names:
         if not name.startswith("torchmag"):
-            points = sorted((cells[mesh], row[name] / row["torchmag compiled"]) for mesh, row in found.items() if row[name])
-            axes.loglog(*zip(*points), "o-", label=name)
+            ratios = {mesh: row[name] / row["torchmag compiled"] for mesh, row in found.items() if row[name]}
+            axes.semilogy(ratios.keys(), ratios.values(), "o", label=name)
     axes.axhline(1, color="black", linewidth=0.5)
-    axes.set(xlabel="cells", ylabel="time / torchmag compiled")
-    axes.legend()
-    figure.savefig(path)
+    axes.set(xlabel="cells", ylabel="time / that of torchmag, compiled")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    figure.legend(loc="outside upper center", ncol=4)
+    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":
