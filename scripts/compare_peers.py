@@ -10,7 +10,6 @@ with the overhead of its stages.
 
 import argparse
 import json
-import math
 import os
 import re
 import subprocess

@@ -66,3 +66,14 @@ def test_hdf5_round_trip(tmp_path):
         hdf5.write(path, {"bad": (object(), "1", "")}, overwrite=True)
     assert np.array_equal(hdf5.read(path)[0]["m"], m)  # the old file is intact
     assert [p.name for p in tmp_path.iterdir()] == ["x.h5"]
+
+
+def test_bench(capsys):
+    assert main(["bench", "6x4", "5", "--seconds", "0.01", "--batch", "2", "--dtype", "float32"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["6x4", "5"]
+    assert all(0 < float(line.split()[3]) <= float(line.split()[4]) for line in lines[2:])
+    for wrong in (["bench", "6by4"], ["bench", "0x4"], ["bench", "--batch", "0"]):
+        with pytest.raises(SystemExit) as error:
+            main(wrong)
+        assert error.value.code == 2

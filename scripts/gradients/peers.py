@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-SIZE, SPAN, TOLERANCE, LOOSE, TIGHT, ROUNDS = 64, 5e-11, 1e-5, 1e-4, 1e-9, 3
+SIZE, SPAN, TOLERANCE, LOOSE, TIGHT, ROUNDS = 64, 5e-11, 1e-5, 5e-5, 1e-9, 3
 BACKENDS = ("torch-eager", "torch", "jax")
 STEPS = (0.04, 0.02, 0.01)
 
