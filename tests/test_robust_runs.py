@@ -223,4 +223,5 @@ def test_the_tensors_of_a_long_run_do_not_become_more():
         rows.append(t)
 
     tm.Simulation(llg, m0, step=1e-13, method="dopri5").run(5e-12, callback=callback)
-    assert len(set(counts)) == 1 and len(counts) == 5
+    # The first count may find what earlier tests left to the garbage collector.
+    assert len(counts) == 5 and len(set(counts[1:])) == 1 and counts[1] <= counts[0]
