@@ -129,6 +129,7 @@ def test_every_method(method):
     assert_equal(found, slopes)
 
 
+@pytest.mark.filterwarnings("ignore:Functional iteration did not converge")
 @pytest.mark.parametrize("method", ["explicit_adams", "implicit_adams"])
 def test_multistep_methods_keep_the_tape(method):
     llg = tm.LLG(energies(), 0.2)
