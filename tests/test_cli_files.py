@@ -8,7 +8,7 @@ import torch
 
 import torchmag as tm
 from torchmag.cli import main
-from torchmag.io import Trajectory, read_npz, read_ovf, read_table, write_npz, write_ovf
+from torchmag.io import Trajectory, hdf5, read_npz, read_ovf, read_table, write_npz, write_ovf
 
 mesh = tm.Mesh((6, 4), dx=(1e-9, 2e-9, 3e-9))
 
@@ -135,3 +135,10 @@ def test_errors_are_one_line_and_exit_code_2(files, monkeypatch, capsys, argumen
     said = capsys.readouterr()
     assert said.err.startswith(f"torchmag {arguments[0]}: ") and said.err.count("\n") == 1 and "Traceback" not in said.err
     assert sorted(folder.iterdir()) == before
+
+
+def test_info_of_plain_arrays(tmp_path, capsys):
+    hdf5.write(tmp_path / "a.h5", {"m": (np.eye(3), "", "x"), "group/names": (["a", "b"], "", "")}, {"title": "test"})
+    assert run("info", tmp_path / "a.h5") == 0
+    said = capsys.readouterr().out
+    assert "2 arrays" in said and "3x3 float64, 0 to 1" in said and "title" in said

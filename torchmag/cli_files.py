@@ -56,6 +56,21 @@ def _run_info(options):
 def _trajectory_info(options):
     from torchmag import io
 
+    if not _is_trajectory(options.file):
+        from torchmag.io import hdf5
+
+        arrays, attributes = hdf5.read(options.file)
+        yield "HDF5", f"{len(arrays)} arrays, no trajectory"
+        for name, value in attributes.items():
+            yield name, value
+        for name, values in arrays.items():
+            numbers = values.dtype.kind in "fiu" and values.size
+            yield (
+                name,
+                f"{'x'.join(map(str, values.shape)) or '1'} {values.dtype}"
+                + (f", {values.min():g} to {values.max():g}" if numbers else ""),
+            )
+        return
     with io.Trajectory.open(options.file) as found:
         yield "trajectory", f"{len(found)} frames, {found.dtype}, every time and scalar verified"
         yield from _mesh_info(found.mesh)
@@ -69,6 +84,17 @@ def _trajectory_info(options):
             for index in range(len(found)):
                 found[index]
             yield "verified", f"{len(found)} frames are what was written"
+
+
+def _is_trajectory(path):
+    """Whether an HDF5 file is one, damaged or not, and not one of plain arrays."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return "VTKHDF" in file or "torchmag" in file
+    except OSError:
+        return True
 
 
 def _ovf_info(options):
