@@ -1,3 +1,5 @@
+import warnings
+
 import pytest
 import torch
 
@@ -32,3 +34,10 @@ def device(request):
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     return torch.device(request.param)
+
+
+def pytest_configure(config):
+    # torch says once in a process that float() of a tensor with a gradient loses the gradient; tests mean to.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        float(torch.ones((), requires_grad=True))

@@ -83,7 +83,7 @@ def test_dispersion_has_a_wave_where_it_is(sign):
 def test_spectrum_and_training():
     (line,) = plot.spectrum(torch.tensor([1e9, 2e9]), torch.tensor([1j, 2.0])).lines
     assert line.get_xdata().tolist() == [1, 2] and line.get_ydata().tolist() == [1, 2]
-    assert plot.training([3.0, torch.tensor(1.0)]).get_yscale() == "log"
+    assert plot.training([3.0, torch.tensor(1.0, requires_grad=True)]).get_yscale() == "log"
     assert plot.training([3.0, -1.0]).get_yscale() == "linear"
 
 

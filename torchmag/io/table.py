@@ -120,6 +120,11 @@ class Table:
         """Close the file; a second time does nothing."""
         self._file.close()
 
+    def __del__(self):
+        # Rows are written as they come: a table that nobody closed has lost nothing.
+        if (file := getattr(self, "_file", None)) is not None:
+            file.close()
+
     def __enter__(self):
         return self
 

@@ -60,6 +60,11 @@ class ScalarTable:
         """Close the file; a second time does nothing."""
         self._file.close()
 
+    def __del__(self):
+        # Rows are written as they come: a table that nobody closed has lost nothing.
+        if (file := getattr(self, "_file", None)) is not None:
+            file.close()
+
     def state_dict(self) -> dict:
         """How long the file is."""
         self.flush()

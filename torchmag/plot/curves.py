@@ -139,7 +139,7 @@ def dispersion(t, x, m, *, window: bool = True, ax: Axes | None = None) -> Axes:
 
 def training(losses, *, label: str | None = None, ax: Axes | None = None) -> Axes:
     """Losses over iterations, on a logarithmic axis where all are positive."""
-    losses = np.asarray([float(loss) for loss in losses])
+    losses = np.asarray([float(_plain(loss)) for loss in losses])
     ax = _axes(ax)
     ax.plot(losses, label=label)
     if len(losses) and losses.min() > 0:
