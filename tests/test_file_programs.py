@@ -1,21 +1,13 @@
 """Trajectory files in the programs that people open them with; each test needs its program (pip install vtk xarray h5netcdf)."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
+from test_trajectory import MESHES
 
 import torchmag as tm
 from torchmag.io import Trajectory
 
-MESHES = {
-    "1D": tm.Mesh(6, dx=(1e-9, 2e-9, 3e-9)),
-    "2D": tm.Mesh((4, 3), dx=(1e-9, 2e-9, 3e-9), origin=(5e-9, 0, -1e-9)),
-    "periodic": tm.Mesh((4, 3), dx=(1e-9, 2e-9, 3e-9), pbc=(math.inf, 2, 1)),
-    "3D": tm.Mesh((4, 3, 2), dx=(1e-9, 2e-9, 3e-9)),
-    "one periodic cell": tm.Mesh((4, 1, 2), dx=(1e-9, 2e-9, 3e-9), pbc=(0, 1, 0)),
-}
 TIMES = [0.0, 1e-12, 5e-12]
 
 

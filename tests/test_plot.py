@@ -90,7 +90,7 @@ def test_spectrum_and_training():
 def test_movie(tmp_path):
     body, _ = disk()
     frames = torch.stack([tm.uniform(MESH, (math.cos(a), math.sin(a), 0)) for a in (0.0, 1.0, 2.0)])
-    path = plot.movie(frames, body, tmp_path / "m.gif", t=[0, 1e-9, 2e-9], arrows=4)
+    path = plot.movie(iter(frames), body, tmp_path / "m.gif", t=[0, 1e-9, 2e-9], arrows=4)
     with Image.open(path) as film:
         assert film.n_frames == 3
         pictures = []

@@ -1,6 +1,7 @@
 """Pictures of magnetisation fields."""
 
 import colorsys
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -38,14 +39,9 @@ def snapshot(
         raise ValueError(f"snapshot: m has shape {tuple(m.shape)}, expected (3, *nodes) on a 2D or 3D mesh")
     if color not in COLORS:
         raise ValueError(f"snapshot: color = {color!r}, expected one of {', '.join(COLORS)}")
-    cells, inside = _layer(m, magnet, layer)
-    width, height = mesh.size[0] * 1e9, mesh.size[1] * 1e9
-    left, bottom = mesh.origin[0] * 1e9, mesh.origin[1] * 1e9
     if ax is None:
-        _, ax = plt.subplots(figsize=(9, 1.4 + 7.5 * min(height / width, 1.2)), layout="constrained")
-    image = _paint(ax, cells, inside, color, (left, left + width, bottom, bottom + height))
-    if arrows:
-        _draw_arrows(ax, mesh, cells, inside, max(1, round(max(mesh.cells[:2]) / arrows)))
+        _, ax = plt.subplots(figsize=(9, 1.4 + 7.5 * min(mesh.size[1] / mesh.size[0], 1.2)), layout="constrained")
+    image = _draw(ax, m, magnet, layer, arrows, color)
     ax.set(xlabel="x (nm)", ylabel="y (nm)", aspect="equal")
     if color == "orientation":
         _draw_wheel(ax)
@@ -65,19 +61,19 @@ def movie(frames: Iterable[Tensor], magnet: Magnet, path, *, t=None, fps: int = 
         path: of the film; an existing one is replaced.
         t: times, s, for the title.
         fps: frames a second.
-        options: of `snapshot`.
+        options: `layer`, `arrows` and `color` of `snapshot`.
     """
-    path, times = Path(path), None if t is None else np.asarray(t, dtype=float)
-    first = next(iter(frames))
+    path, frames, times = Path(path), iter(frames), None if t is None else np.asarray(t, dtype=float)
+    first = next(frames)
     ax = snapshot(first, magnet, **options)
     figure = ax.figure
     writer = animation.PillowWriter(fps) if path.suffix == ".gif" else animation.FFMpegWriter(fps)
-    options = options | {"color": options.get("color", "angle")}
+    settings = {"layer": None, "arrows": 40, "color": "angle"} | options
     with writer.saving(figure, str(path), dpi=100):
-        for number, m in enumerate(frames):
+        for number, m in enumerate(itertools.chain((first,), frames)):
             for artist in (*ax.images, *ax.collections):
                 artist.remove()
-            _redraw(ax, m, magnet, options)
+            _draw(ax, m, magnet, **settings)
             if times is not None:
                 ax.set_title(f"t = {times[number] * 1e9:.4g} ns")
             writer.grab_frame()
@@ -85,14 +81,14 @@ def movie(frames: Iterable[Tensor], magnet: Magnet, path, *, t=None, fps: int = 
     return path
 
 
-def _redraw(ax, m, magnet, options):
-    """What changes from frame to frame."""
-    mesh, (cells, inside) = magnet.mesh, _layer(m, magnet, options.get("layer"))
+def _draw(ax, m, magnet, layer, arrows, color):
+    """Colour and arrows, all that changes from frame to frame; the image."""
+    mesh, (cells, inside) = magnet.mesh, _layer(m, magnet, layer)
     left, bottom = mesh.origin[0] * 1e9, mesh.origin[1] * 1e9
-    extent = (left, left + mesh.size[0] * 1e9, bottom, bottom + mesh.size[1] * 1e9)
-    _paint(ax, cells, inside, options["color"], extent)
-    if arrows := options.get("arrows", 40):
+    image = _paint(ax, cells, inside, color, (left, left + mesh.size[0] * 1e9, bottom, bottom + mesh.size[1] * 1e9))
+    if arrows:
         _draw_arrows(ax, mesh, cells, inside, max(1, round(max(mesh.cells[:2]) / arrows)))
+    return image
 
 
 def _layer(m, magnet, layer):
