@@ -49,9 +49,9 @@ def relax(sim):
     return vars(sim.relax(tolerance=1e-4 if sim.m.dtype == torch.float64 else 1e-3)), sim.m
 
 
-def hysteresis(sim):
+def hysteresis(sim, method="lbfgs"):
     fields = torch.linspace(3e5, -3e5, 5)[:, None] * torch.tensor([1.0, 0.05, 0.02])
-    return vars(sim.hysteresis(fields)), sim.m
+    return vars(sim.hysteresis(fields, method=method)), sim.m
 
 
 PROGRAMS = {"run": run, "relax": relax, "hysteresis": hysteresis}
@@ -103,6 +103,30 @@ def test_a_hundred_runs_in_pieces(tmp_path, stepper):
             folder = tmp_path / f"{seed}_{number}"
             folder.mkdir()
             assert restart(folder, program, stepper, dtype, seed), (program, dtype, seed)
+
+
+@pytest.mark.parametrize("batch", [(), (2,)])
+@pytest.mark.parametrize("method", ["lbfgs", "bb"])
+def test_hysteresis_goes_on_between_two_steps(tmp_path, method, batch):
+    calls = {"whole": 0, "parts": 0}
+
+    def simulation(name):
+        llg, m0 = make(batch=batch)
+        m0 = torch.stack([m0[0], m0[0].flip(0)]) if batch else m0
+        sim = tm.Simulation(llg, m0, tmp_path / name, resume=True, progress=False)
+
+        def counted(between=sim.between_steps):
+            calls[name] += 1
+            between()
+
+        sim.between_steps = counted
+        return sim
+
+    whole = hysteresis(simulation("whole"), method)
+    parts, stopped = with_restarts(lambda sim: hysteresis(sim, method), lambda resume: simulation("parts"), [7, 20, 1])
+    assert stopped == 3 and equal(parts, whole)
+    # No step was made twice.
+    assert calls["parts"] == calls["whole"]
 
 
 OPTIMIZERS = {

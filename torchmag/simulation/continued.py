@@ -189,6 +189,6 @@ def _moved(tree, device):
     """A tree with its tensors on a device."""
     if isinstance(tree, dict):
         return {key: value if key == "random" else _moved(value, device) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [_moved(value, device) for value in tree]
+    if isinstance(tree, list | tuple):
+        return type(tree)(_moved(value, device) for value in tree)
     return tree.to(device) if isinstance(tree, Tensor) else tree

@@ -157,8 +157,6 @@ class Simulation(Continued):
     ) -> Loop:
         """Minima of the energy at one applied field after another (see `tm.hysteresis`); of each field the mean of m is kept.
 
-        A checkpoint lies between two fields: a search that is stopped begins again.
-
         Args:
             fields, term, tolerance, max_steps, method: as in `tm.hysteresis`; where the tolerance is not reached it goes on.
 
@@ -171,7 +169,7 @@ class Simulation(Continued):
         what, state = self._phases.enter("hysteresis", arguments)
         if what == "skip":
             return Loop(**state)
-        state = {"index": 0, "m": self._progress.m, "rows": []} if what == "begin" else state
+        state = {"index": 0, "m": self._progress.m, "rows": [], "search": None} if what == "begin" else state
         with (
             self._phase("hysteresis", arguments, lambda: dict(state), nothing),
             Bar("hysteresis", 0, len(shown), self.show) as bar,

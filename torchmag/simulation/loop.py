@@ -5,6 +5,7 @@ from torch import Tensor
 
 from torchmag.observables import average
 from torchmag.simulation.results import Loop
+from torchmag.solvers.descent import Descent, Search
 from torchmag.solvers.hysteresis import applied_fields, with_field
 from torchmag.solvers.minimize import minimize
 
@@ -14,7 +15,7 @@ def hysteresis_loop(sim, fields, state: dict, options: dict, bar) -> Loop:
 
     Args:
         fields: as in `tm.hysteresis`.
-        state: {"index": of the next field, "m", "rows": of the fields before}; kept up to date.
+        state: {"index": of the next field, "m", "rows": of the fields before, "search": at the field under way, or None}; kept up to date.
         options: term, tolerance, max_steps, method.
         bar: to show it.
     """
@@ -24,17 +25,19 @@ def hysteresis_loop(sim, fields, state: dict, options: dict, bar) -> Loop:
     settings = {key: value for key, value in options.items() if key != "term"}
 
     def after_step(steps, residual, m):
-        # In the middle of a search there is nothing to take up: what is saved is the end of the one before.
+        state["search"] = vars(search.at)
         sim.between_steps()
 
     with torch.no_grad():
         for index in range(state["index"], len(fields)):
+            search = Search(None if state["search"] is None else Descent(**state["search"]))
             m, record = minimize(
-                energy, state["m"], t=sim._t, frozen=llg.frozen, info=True, params={name: fields[index]}, callback=after_step, **settings
+                energy, state["m"], t=sim._t, frozen=llg.frozen, info=True, params={name: fields[index]}, callback=after_step,
+                progress=search, **settings
             )  # fmt: skip
             row = {"m": average(m, llg.magnet), "converged": record.converged, "steps": record.steps}
             _log(sim, fields[index], m)
-            state.update(index=index + 1, m=m, rows=[*state["rows"], row])
+            state.update(index=index + 1, m=m, rows=[*state["rows"], row], search=None)
             bar.at(index + 1, f" field {index + 1} of {len(fields)}")
             sim.between_steps()
     rows = state["rows"]

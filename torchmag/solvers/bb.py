@@ -21,10 +21,14 @@ class BarzilaiBorwein:
 
     window = 10
 
-    def __init__(self, landscape: Landscape, g: Tensor):
-        self.landscape = landscape
-        self.size = torch.ones_like(landscape.longest(g))
-        self.odd = torch.zeros_like(self.size, dtype=torch.bool)
+    def __init__(self, landscape: Landscape, size: Tensor, odd: Tensor | None = None):
+        self.landscape, self.size = landscape, size
+        self.odd = torch.zeros_like(size, dtype=torch.bool) if odd is None else odd
+
+    @property
+    def memory(self) -> dict:
+        """What it takes to go on."""
+        return {"size": self.size, "odd": self.odd}
 
     def direction(self, m: Tensor, g: Tensor) -> Tensor:
         """Where to go from m with gradient g: a tangent at m."""

@@ -16,9 +16,12 @@ DECREASE, SHORTEST, LONGEST = 1e-4, 0.1, 0.5
 
 
 class Method(Protocol):
-    """How directions are chosen: see LBFGS and BarzilaiBorwein."""
+    """How directions are chosen: see LBFGS and BarzilaiBorwein; made of a landscape and a size per sample, or of `memory` instead."""
 
     window: int
+
+    @property
+    def memory(self) -> dict: ...
 
     def direction(self, m: Tensor, g: Tensor) -> Tensor: ...
 
@@ -29,30 +32,48 @@ class Method(Protocol):
 
 @dataclass(frozen=True)
 class Descent:
-    """Where a descent is after one field evaluation.
+    """Where a descent is after one field evaluation: all that the next one depends on.
+
+    Numbers per sample are (*batch, 1, *1).
 
     Attributes:
         m: the state.
-        residual: max |m x H| / max Ms of each sample, (*batch, 1, *1).
-        moved: whether some sample took a step.
+        h, g: the field, and minus its tangential part.
+        residual: max |m x H| / max Ms of each sample.
         stuck: samples whose step has become too short to change m.
+        energies: of the last states, from that of the first, per sample.
+        p, slope: the step to try next, and the slope of the energy along it; None before the first.
+        memory: of the method.
+        steps: at which some sample moved.
+        evaluations: of the field.
     """
 
     m: Tensor
+    h: Tensor
+    g: Tensor
     residual: Tensor
-    moved: bool
     stuck: Tensor
+    energies: list[Tensor]
+    p: Tensor | None = None
+    slope: Tensor | None = None
+    memory: dict | None = None
+    steps: int = 0
+    evaluations: int = 1
 
 
-def descend(landscape: Landscape, make: Callable[[Landscape, Tensor], Method], m: Tensor, tolerance: float) -> Iterator[Descent]:
-    """Yield after each field evaluation, the first included; samples within the tolerance, or stuck, stay bitwise as they are."""
-    h = landscape.field(m)
-    g = -landscape.tangent(m, h)
-    residual = landscape.longest(g)
-    stuck = torch.zeros_like(residual, dtype=torch.bool)
-    yield Descent(m, residual, False, stuck)
-    method, energies = make(landscape, g), [torch.zeros_like(residual, dtype=torch.float64)]
-    p, slope = _direction(landscape, method, m, g)
+@dataclass
+class Search:
+    """A descent under way: given to `minimize`, which keeps it up to date; one that has begun goes on where it was."""
+
+    at: Descent | None = None
+
+
+def descend(landscape: Landscape, make: Callable[..., Method], at: Descent, tolerance: float) -> Iterator[Descent]:
+    """Yield after each field evaluation from `at` on; samples within the tolerance, or stuck, stay bitwise as they are."""
+    method = make(landscape, **(at.memory or {"size": torch.ones_like(at.residual)}))
+    m, h, g, residual, stuck, energies, p, slope = at.m, at.h, at.g, at.residual, at.stuck, at.energies, at.p, at.slope
+    if p is None:
+        p, slope = _direction(landscape, method, m, g)
     while True:
         active = (residual > tolerance) & ~stuck
         step = torch.where(active, p, 0)
@@ -78,7 +99,19 @@ def descend(landscape: Landscape, make: Callable[[Landscape, Tensor], Method], m
         if moved:
             next_p, next_slope = _direction(landscape, method, m, g)
             p, slope = torch.where(took, next_p, p), torch.where(took, next_slope, slope)
-        yield Descent(m, residual, moved, stuck)
+        steps, evaluations = at.steps + moved, at.evaluations + 1
+        at = Descent(m, h, g, residual, stuck, energies, p, slope, method.memory, steps, evaluations)
+        yield at
+
+
+def begin(landscape: Landscape, m: Tensor) -> Descent:
+    """A descent from m, before its first step."""
+    h = landscape.field(m)
+    g = -landscape.tangent(m, h)
+    residual = landscape.longest(g)
+    return Descent(
+        m, h, g, residual, torch.zeros_like(residual, dtype=torch.bool), [torch.zeros_like(residual, dtype=torch.float64)]
+    )
 
 
 def _direction(landscape, method, m, g):

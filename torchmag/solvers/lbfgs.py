@@ -15,16 +15,19 @@ class LBFGS:
     curvature is left out; there the first Hessian grows instead, so that a state leaves a saddle or a flat top quickly.
 
     Attributes:
-        memory: number of pairs.
+        length: number of pairs.
         window: energies that a step must not exceed the largest of; 1 makes the descent monotone.
     """
 
-    memory, window = 8, 1
+    length, window = 8, 1
 
-    def __init__(self, landscape: Landscape, g: Tensor):
-        self.landscape = landscape
-        self.pairs: list[tuple[Tensor, Tensor, Tensor]] = []
-        self.size = torch.ones_like(landscape.longest(g))
+    def __init__(self, landscape: Landscape, size: Tensor, pairs: list[tuple[Tensor, Tensor, Tensor]] | None = None):
+        self.landscape, self.size, self.pairs = landscape, size, pairs or []
+
+    @property
+    def memory(self) -> dict:
+        """What it takes to go on."""
+        return {"size": self.size, "pairs": self.pairs}
 
     def direction(self, m: Tensor, g: Tensor) -> Tensor:
         """Where to go from m with gradient g: a tangent at m."""
@@ -47,7 +50,7 @@ class LBFGS:
         size = torch.where(good, curvature / torch.where(good, square, 1), (GROW * self.size).clamp(max=LARGEST))
         self.size = torch.where(took, size, self.size)
         pair = (s, y, rho)
-        longer = [pair, *self.pairs][: self.memory]
+        longer = [pair, *self.pairs][: self.length]
         if not bool(good.all()):
             older = [*self.pairs, tuple(torch.zeros_like(x) for x in pair)]
             longer = [tuple(torch.where(good, a, b) for a, b in zip(new, old)) for new, old in zip(longer, older)]

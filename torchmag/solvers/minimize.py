@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmag.energy import Energy, Sum
 from torchmag.errors import ConvergenceError, NonFiniteError
 from torchmag.solvers.bb import BarzilaiBorwein
-from torchmag.solvers.descent import descend
+from torchmag.solvers.descent import Search, begin, descend
 from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape
 from torchmag.solvers.lbfgs import LBFGS
@@ -51,6 +51,7 @@ def minimize(
     info: bool = False,
     params: Mapping[str, Tensor] | None = None,
     callback: Callable[[int, float, Tensor], None] | None = None,
+    progress: Search | None = None,
 ):
     """A minimum of the energy near m0, with drives held at time t.
 
@@ -72,6 +73,7 @@ def minimize(
         info: also return a `Minimization` record, and do not raise if the tolerance was not reached.
         params: values to use instead of the energy's, by full name (see `Energy.prepare`).
         callback: called after each step with (step, residual, m).
+        progress: where the search is, kept up to date from step to step; one that has begun goes on where it was.
 
     Returns:
         m, or (m, record).  Its gradient with respect to the parameters is that of the equilibrium (see `implicit`), which does not
@@ -101,7 +103,7 @@ def minimize(
         energy.check(values)
         landscape, start = make_landscape(energy, values, m0.detach(), now, frozen, "minimize")
         _require_finite(energy, values, start, now)
-        m, record = _run(landscape, METHODS[method], start, tolerance, max_steps, callback)
+        m, record = _run(landscape, METHODS[method], start, tolerance, max_steps, callback, progress or Search())
     resolved, live = trainable(values), leaves(energy)
     if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
         failure = None if record.converged else f"max |m x H| / Ms = {record.residual:.3g}"
@@ -117,16 +119,16 @@ def minimize(
     return m
 
 
-def _run(landscape, make, m, tolerance, max_steps, callback):
-    steps = 0
-    for evaluations, state in enumerate(descend(landscape, make, m, tolerance), 1):
-        residual = float(state.residual.amax())
-        if state.moved:
-            steps += 1
-            if callback is not None:
-                callback(steps, residual, state.m)
-        if steps >= max_steps or not bool(((state.residual > tolerance) & ~state.stuck).any()):
-            return state.m, Minimization(residual <= tolerance, residual, steps, evaluations)
+def _run(landscape, make, m, tolerance, max_steps, callback, progress):
+    at = progress.at or begin(landscape, m)
+    path = descend(landscape, make, at, tolerance)
+    while at.steps < max_steps and bool(((at.residual > tolerance) & ~at.stuck).any()):
+        steps, at = at.steps, next(path)
+        progress.at = at
+        if at.steps > steps and callback is not None:
+            callback(at.steps, float(at.residual.amax()), at.m)
+    residual = float(at.residual.amax())
+    return at.m, Minimization(residual <= tolerance, residual, at.steps, at.evaluations)
 
 
 def _require_finite(energy, values, m, t):
