@@ -16,7 +16,7 @@ ORDER = (
     {"constants", "errors", "sealed"},
     {"checkpoint"},
     {"mesh"},
-    {"layout", "forms", "noise", "geometry"},
+    {"layout", "forms", "noise", "geometry", "samples"},
     {"parameters"},
     {"magnet"},
     {"kernel", "term"},

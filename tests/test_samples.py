@@ -1,5 +1,7 @@
 """Samples of a batch: steps, stops and failures of their own."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -143,3 +145,43 @@ def test_relax_stops_each_sample_on_its_own():
     for index in range(2):
         alone, _ = tm.relax(equation(H[index]), start(), info=True)
         torch.testing.assert_close(found[index], alone, rtol=0, atol=1e-7)
+
+
+def assigned(t):
+    H = torch.zeros(3)
+    H[0] = 1e5 * torch.cos(1e10 * t)
+    return H
+
+
+DRIVES = {
+    "mapped": lambda t: torch.stack([1e5 * torch.cos(1e10 * t), 0 * t, torch.where(t > 2e-11, 1e4, 0.0)]),
+    "a value for each sample": lambda t: torch.arange(12.0).reshape(2, 2, 3, 1, 1) * 1e4 * torch.cos(1e10 * t),
+    "one of two axes": lambda t: torch.arange(6.0).reshape(2, 1, 3, 1, 1) * 1e4 * torch.cos(1e10 * t),
+    "constant": lambda t: [1e5, 0.0, 0.0],
+    "assigned": assigned,
+    "branches": lambda t: torch.tensor([1e5, 0.0, 1e4]) if t > 2e-11 else torch.zeros(3),
+    "numbers": lambda t: 1e5 * math.cos(1e10 * t) * torch.ones(3),
+}
+
+
+@pytest.mark.parametrize("drive", DRIVES)
+def test_drives_of_many_samples_at_once(drive):
+    """What torch.func.vmap takes, and what it does not."""
+    magnet, calls = tm.Magnet(MESH, 8e5), []
+    scale = torch.tensor(1.5, requires_grad=True)
+
+    def H(t):
+        calls.append(None)
+        value = DRIVES[drive](t)
+        return scale * value if isinstance(value, torch.Tensor) else value
+
+    llg = tm.LLG(tm.Exchange(magnet, 1e-11) + tm.Zeeman(magnet, H), 0.1)
+    m = torch.stack([start(), start().flip(-1)]).expand(2, 2, 3, *MESH.nodes)
+    times = torch.tensor([[1e-11, 2e-11], [3e-11, 5e-11]])
+    found = llg(times, m)
+    assert len(calls) == (2 if drive in list(DRIVES)[:4] else 5)
+    alone = torch.stack([torch.stack([llg(t, m)[i, j] for j, t in enumerate(row)]) for i, row in enumerate(times)])
+    torch.testing.assert_close(found, alone, rtol=1e-12, atol=0)
+    if found.requires_grad:
+        slopes = [torch.autograd.grad((x * m.cumsum(-1)).sum(), scale)[0] for x in (found, alone)]
+        torch.testing.assert_close(*slopes, rtol=1e-12, atol=0)

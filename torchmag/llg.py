@@ -9,7 +9,8 @@ from torchmag import layout
 from torchmag.constants import gamma_0
 from torchmag.energy import Energy, Sum
 from torchmag.forms import Scalar
-from torchmag.parameters import Parametric, Role, Values, depends_on, for_each_sample
+from torchmag.parameters import Parametric, Role, Values, depends_on
+from torchmag.samples import for_each_sample, fresh_cache
 from torchmag.sealed import Sealed
 from torchmag.term import as_time, check_field, node_mask
 from torchmag.thermal import ThermalField
@@ -143,7 +144,8 @@ class LLG(Sealed, Parametric):
         """All values at (t, m), drives evaluated and maps taken to the nodes."""
         check_field(m, self.magnet, "LLG")
         batch = m.shape[: layout.component_dim(self.mesh)]
-        return self.at(self.prepare() if values is None else values, as_time(t, "LLG", batch), m, {})
+        values = self.prepare() if values is None else values
+        return self.at(values, as_time(t, "LLG", batch), m, fresh_cache(values))
 
     def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
         energy = self.energy.at(values["energy"], t, m, cache)

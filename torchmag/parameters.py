@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from torchmag.forms import Kind
 from torchmag.layout import to_grid
+from torchmag.samples import SAMPLES, for_each_sample
 
 Values = dict  # name -> Tensor, or -> Values of a child module
 DRIVERS = ("t", "m")
@@ -30,6 +31,11 @@ class Role:
     grid: tuple[int, ...]
     lower: float = -math.inf
     upper: float = math.inf
+
+    @property
+    def axes(self) -> int:
+        """Axes of a value after those of its batch."""
+        return len(self.kind.shape) + len(self.grid)
 
 
 class Parametric(nn.Module):
@@ -106,13 +112,14 @@ class Parametric(nn.Module):
     def _evaluate(self, names, cache, t=None, m=None):
         found = {}
         for name in names:
-            source, drivers = getattr(self, name), self._drivers.get(name, ())
+            source, drivers, role = getattr(self, name), self._drivers.get(name, ()), self._roles[name]
+            samples = cache.get(SAMPLES)
             if t is not None and t.ndim and "t" in drivers:
-                trailing = len(self._roles[name].kind.shape) + len(self._roles[name].grid)
                 one = lambda t, m: self._fit(name, evaluate(source, drivers, {}, t, m))  # noqa: B023
-                found[name] = for_each_sample(one, t, m, 1 + len(self._roles[name].grid), trailing)
+                found[name] = for_each_sample(one, t, m, 1 + len(role.grid), role.axes, samples)
             else:
-                found[name] = self._fit(name, evaluate(source, drivers, cache, t, m))
+                value = self._fit(name, evaluate(source, drivers, cache, t, m))
+                found[name] = value if samples is None else samples.take(value, role.axes)
         return found
 
     def _register(self, name: str, value, role: Role) -> None:
@@ -385,29 +392,6 @@ def evaluate(source, drivers: Sequence[str], cache: dict, t: Tensor | None = Non
     return cache[id(source)]
 
 
-def for_each_sample(function: Callable, t: Tensor, m: Tensor, field_axes: int, trailing: int) -> Tensor:
-    """A function of t and m, sample by sample, where each has a time of its own.
-
-    Args:
-        t: (*batch).
-        m: (*batch, ...) with `field_axes` axes after the batch.
-        trailing: axes of a result without its batch; one with batch axes has a value for each sample, of which its own counts.
-
-    Returns:
-        (*batch, ...) with `trailing` axes after the batch, those that a result lacks of size 1.
-    """
-    found, fields = [], m.reshape(-1, *m.shape[m.ndim - field_axes :])
-    for index, (time, field) in enumerate(zip(t.reshape(-1).unbind(), fields.unbind())):
-        value = function(time, field)
-        value = value.reshape((*(1,) * (trailing - value.ndim), *value.shape))
-        if value.ndim > trailing:
-            own = value.shape[value.ndim - trailing :]
-            value = value.expand((*t.shape, *own)).reshape((-1, *own))[index]
-        found.append(value)
-    found = torch.stack(torch.broadcast_tensors(*found))
-    return found.reshape((*t.shape, *found.shape[1:]))
-
-
 def fit(value: Tensor, role: Role, title: str) -> Tensor:
     """A value as it enters the formulas: shape checked, uniform tensors given grid axes of 1, directions normalised."""
     value = to_grid(value, role.kind.shape, role.grid, title, "nodes" if role.kind.nodal else "cells")
@@ -451,7 +435,7 @@ def _require_one_batch(resolved):
     """Raise unless the batch axes of all values broadcast."""
     seen, common = {}, ()
     for name, role, value in resolved:
-        batch = tuple(value.shape[: max(0, value.ndim - len(role.kind.shape) - len(role.grid))])
+        batch = tuple(value.shape[: max(0, value.ndim - role.axes)])
         try:
             common = tuple(torch.broadcast_shapes(common, batch)) if batch else common
         except RuntimeError:

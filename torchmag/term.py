@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmag.magnet import Magnet
 from torchmag.mesh import Mesh
 from torchmag.parameters import Parametric, Values
+from torchmag.samples import fresh_cache
 from torchmag.sealed import Sealed
 
 
@@ -35,7 +36,8 @@ class Term(Sealed, Parametric):
         """All values at (t, m), the body's among them."""
         title = type(self).__name__
         check_field(m, self.magnet, title)
-        return self.at(self.prepare() if values is None else values, as_time(t, title), m, {})
+        values = self.prepare() if values is None else values
+        return self.at(values, as_time(t, title), m, fresh_cache(values))
 
     def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
         return self._at_own(values, t, m, cache) | {"magnet": self.magnet.at(values["magnet"], t, m, cache)}

@@ -3,7 +3,8 @@ from torch import Tensor, nn
 
 from torchmag.energy import Energy
 from torchmag.magnet import Magnet
-from torchmag.parameters import depends_on, for_each_sample
+from torchmag.parameters import depends_on
+from torchmag.samples import for_each_sample
 
 
 class EnergyModule(Energy):
