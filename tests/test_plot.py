@@ -106,5 +106,7 @@ def test_wrong_input():
         plot.snapshot(m, body, color="rainbow")
     with pytest.raises(ValueError, match=r"expected \(3, \*nodes\)"):
         plot.snapshot(m[None], body)
+    with pytest.raises(TypeError, match="snapshot: magnet is a Mesh, expected a torchmag.Magnet"):
+        plot.snapshot(m, body.mesh)
     with pytest.raises(ValueError, match=r"dispersion: m has shape"):
         plot.dispersion(np.arange(5), np.arange(6), np.zeros((6, 5)))

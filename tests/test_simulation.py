@@ -202,6 +202,15 @@ def test_what_does_not_belong_together_is_named(tmp_path):
     # Where it was going may change.
     again = simulation(tmp_path, resume=True, rtol=1e-4)
     assert again.run(3e-12).t == 3e-12
+    # A call that ended is not that of a script with other parameters either; the right ones may be given after the wrong ones.
+    llg, m0 = make()
+    for until in (3e-12, 4e-12):
+        ended = tm.Simulation(llg, m0, tmp_path, resume=True, rtol=1e-4, progress=False)
+        llg.alpha = 0.06
+        with pytest.raises(tm.CheckpointError, match="call 1, run: parameters: alpha differs"):
+            ended.run(until)
+        llg.alpha = 0.05
+        assert ended.run(until).t == until
 
 
 @pytest.mark.parametrize(
@@ -304,7 +313,7 @@ def test_the_command_runs_and_resumes_a_script(tmp_path, monkeypatch, capsys):
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 75, errors
+    assert process.returncode == 75 and "saved in results" in errors and "Traceback" not in errors, errors
     assert cli.main(["run", "script.py"]) == 1 and "--resume" in capsys.readouterr().err
     # It was stopped within the second run, which now goes a little further only.
     t = load("results/checkpoint")["t"]
@@ -322,3 +331,17 @@ def test_what_the_command_cannot_run(tmp_path, capsys):
     assert cli.main(["run", str(tmp_path / "wrong.py")]) == 1
     shown = capsys.readouterr().err
     assert "wrong.py" in shown and "ValueError: mine" in shown
+
+
+def test_ctrl_c_ends_the_command_with_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tests = str(Path(__file__).parent)
+    (tmp_path / "script.py").write_text(
+        f"import os, signal, sys; sys.path.insert(0, {tests!r})\n"
+        "import torchmag as tm; from restarts import make\n"
+        "tm.Simulation(*make(), 'results').run(1e-9, callback=lambda *_: os.kill(os.getpid(), signal.SIGINT))"
+    )
+    assert cli.main(["run", "script.py"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "torchmag run: saved in results/checkpoint; go on from it with resume=True (torchmag run --resume)"
+    )

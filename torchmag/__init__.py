@@ -1,5 +1,6 @@
 """torchmag: micromagnetics as PyTorch modules."""
 
+import difflib
 import importlib
 
 __version__ = "0.1.0"
@@ -72,4 +73,8 @@ def __getattr__(name):
     # Submodules with imports of their own (matplotlib, h5py) load when they are first named.
     if name in ("io", "plot", "testing"):
         return importlib.import_module(f"torchmag.{name}")
-    raise AttributeError(f"module 'torchmag' has no attribute {name!r}")
+    known = {own.lower(): own for own in globals() if not own.startswith("_")}
+    close = [known[own] for own in difflib.get_close_matches(name.lower(), known)]
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    # With a name and no object: Python would add a guess of its own.
+    raise AttributeError(f"module 'torchmag' has no attribute {name!r}{hint}", name=name)

@@ -120,7 +120,7 @@ def _run_script(options):
     import runpy
     import traceback
 
-    from torchmag.checkpoint import resuming
+    from torchmag.checkpoint import Interrupted, resuming
 
     if not options.script.is_file():
         raise ValueError(f"{options.script}: there is no such file")
@@ -136,6 +136,11 @@ def _run_script(options):
         # The script's, with the place in it: not a matter of the command's arguments.
         traceback.print_exc()
         return 1
+    except (Interrupted, KeyboardInterrupt) as stopped:
+        if not str(stopped):
+            raise
+        print(f"torchmag run: {stopped}", file=sys.stderr)
+        return stopped.code if isinstance(stopped, Interrupted) else 130
     finally:
         sys.argv, sys.path[:] = before
     return 0

@@ -128,8 +128,10 @@ def to_grid(x: Tensor, components: tuple[int, ...], grid: tuple[int, ...], title
     if not fits or shape[len(shape) - dim - len(components) : len(shape) - dim] != components:
         expected = ", ".join(map(str, ("*batch", *components, *grid)))
         uniform = f"shape {components}" if components else "a number"
+        samples = f"; one for each sample: {(*shape, *(1,) * dim)}" if len(shape) and shape[1:] == components else ""
         raise ValueError(
             f"{title} has shape {shape}, {where} are {grid}: expected {uniform} (uniform) or ({expected}), where a grid axis may be 1"
+            f"{samples}"
         )
     return x
 

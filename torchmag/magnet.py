@@ -100,6 +100,11 @@ class Magnet(Sealed, Parametric):
             return values
         return self.complete(super().at(values, t, m, cache))
 
+    def _resolved_own(self, values, prefix):
+        yield from super()._resolved_own(values, prefix)
+        derived = {"M": self.mesh.cells, "mass": self.mesh.nodes, "inverse_mass": self.mesh.nodes}
+        yield from ((prefix + name, Role(Scalar, grid), values[name]) for name, grid in derived.items() if name in values)
+
     def _prepare(self, overrides, prefix, cache):
         values = super()._prepare(overrides, prefix, cache)
         missing = [name for name in self._drivers if name not in values]
@@ -109,3 +114,10 @@ class Magnet(Sealed, Parametric):
         cells = "x".join(map(str, self.mesh.cells))
         size = " x ".join(f"{v * 1e9:g}" for v in self.mesh.size)
         return f"cells={cells}, size={size} nm, {super().extra_repr()}"
+
+
+def require_magnet(magnet: Magnet, title: str) -> Magnet:
+    """The body; raise if it is something else."""
+    if not isinstance(magnet, Magnet):
+        raise TypeError(f"{title}: magnet is a {type(magnet).__name__}, expected a torchmag.Magnet")
+    return magnet

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from torchmag import layout
 from torchmag.energy import Energy
-from torchmag.magnet import Magnet
+from torchmag.magnet import Magnet, require_magnet
 from torchmag.term import check_field
 
 
@@ -27,6 +27,7 @@ def average(m: Tensor, magnet: Magnet, region: Tensor | None = None, weight: str
     Raises:
         ValueError: unknown weight, a region of the wrong shape or without magnetic cells.
     """
+    require_magnet(magnet, "average")
     check_field(m, magnet, "average")
     if weight not in ("volume", "Ms"):
         raise ValueError(f"average: weight = {weight!r}, expected 'volume' or 'Ms'")
@@ -59,7 +60,7 @@ def topological_charge(m: Tensor, magnet: Magnet, *, axis: int = 2, plane: int |
         axis: the normal of the plane; on a 2D mesh 2.
         plane: node index along the axis on a 3D mesh; the middle by default.
     """
-    mesh = magnet.mesh
+    mesh = require_magnet(magnet, "topological_charge").mesh
     check_field(m, magnet, "topological_charge")
     if mesh.dim == 1 or axis not in (0, 1, 2) or (mesh.dim == 2 and axis != 2):
         raise ValueError(f"topological_charge: axis = {axis} on a {mesh.dim}D mesh; a plane needs the two other axes in the mesh")
@@ -93,7 +94,7 @@ def hopf_index(m: Tensor, magnet: Magnet) -> Tensor:
     Raises:
         ValueError: a mesh that is not 3D.
     """
-    mesh = magnet.mesh
+    mesh = require_magnet(magnet, "hopf_index").mesh
     check_field(m, magnet, "hopf_index")
     if mesh.dim != 3:
         raise ValueError(f"hopf_index: the mesh is {mesh.dim}D, expected 3D; topological_charge takes 2D textures")
@@ -136,7 +137,7 @@ def max_angle(m: Tensor, magnet: Magnet) -> Tensor:
 
     Above about 0.5 rad the exchange energy of the grid is off by 2 % and more (it is 2 (1 - cos) for angle^2): refine the cells.
     """
-    mesh = magnet.mesh
+    mesh = require_magnet(magnet, "max_angle").mesh
     check_field(m, magnet, "max_angle")
     inside = (_body(magnet, m)["mass"] > 0).expand(m.shape[: m.ndim - mesh.dim - 1] + mesh.nodes)
     largest = []

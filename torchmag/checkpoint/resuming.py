@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torchmag.checkpoint import file
 
+HOW = "go on from it with resume=True (torchmag run --resume)"
 _RESUME: ContextVar[bool] = ContextVar("torchmag_resume", default=False)
 
 
@@ -33,7 +34,5 @@ def take_up(path, resume: bool | None, title: str):
     if not file.exists(path):
         return None
     if not resume:
-        raise FileExistsError(
-            f"{title}: there is a checkpoint {path}; go on from it with resume=True (torchmag run --resume), or choose another place"
-        )
+        raise FileExistsError(f"{title}: there is a checkpoint {path}; {HOW}, or choose another place")
     return file.load_newest(path)

@@ -46,6 +46,12 @@ class OVF:
     version: int
     format: str
 
+    def __repr__(self):
+        return (
+            f"OVF({self.title!r}, {self.mesh}, data={tuple(self.data.shape)} {self.data.dtype} {'/'.join(self.labels)} in "
+            f"{'/'.join(self.units)}, t={self.t}, version={self.version}, format={self.format!r})"
+        )
+
     def as_cells(self, mesh: Mesh | None = None) -> Tensor:
         """The values on the cells of a mesh of the same cells: (3, *cells); a scalar field gives (*cells), a map for a parameter.
 

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from torchmag.constants import mu_0
 from torchmag.layout import to_cells
-from torchmag.magnet import Magnet
+from torchmag.magnet import Magnet, require_magnet
 
 COLORS = ("tab:blue", "tab:orange", "tab:green")
 
 
 def averages(
-    t, mean, *, reference=None, label: str = "torchmag", reference_label: str = "reference", ax: Axes | None = None
+    t, mean, *, reference=None, label: str | None = None, reference_label: str = "reference", ax: Axes | None = None
 ) -> Axes:
     """Mean magnetisation over time: lines; a reference as dots.
 
@@ -21,12 +21,14 @@ def averages(
         t: times, s.
         mean: (T, 3).
         reference: (times, (T', 3)) of another code.
+        label: what the lines are called in the legend; by default "torchmag" beside a reference, and nothing without.
     """
     ax = _axes(ax)
     t, mean = _plain(t), _plain(mean)
+    label = label if label is not None else "torchmag" if reference is not None else ""
     for component, color in enumerate(COLORS):
         name = "xyz"[component]
-        ax.plot(t * 1e9, mean[:, component], color=color, label=rf"$\langle m_{name} \rangle$ {label}")
+        ax.plot(t * 1e9, mean[:, component], color=color, label=rf"$\langle m_{name} \rangle$ {label}".strip())
         if reference is not None:
             times, values = map(_plain, reference)
             ax.plot(
@@ -35,7 +37,7 @@ def averages(
             )  # fmt: skip
     ax.axhline(0, color="gray", linewidth=0.5)
     ax.set(xlabel="t (ns)", ylabel="mean magnetisation", xlim=(t[0] * 1e9, t[-1] * 1e9), ylim=(-1.05, 1.05))
-    ax.legend(ncol=3, fontsize="small", loc="upper right")
+    ax.legend(ncol=3, fontsize="small")
     return ax
 
 
@@ -48,7 +50,7 @@ def profile(m: Tensor, magnet: Magnet, *, axis: int = 0, at: tuple[int, ...] | N
         axis: of the line: 0, 1 or 2 for x, y or z.
         at: cell numbers along the other axes, in order; the middle by default.
     """
-    mesh = magnet.mesh
+    mesh = require_magnet(magnet, "profile").mesh
     if not 0 <= axis < mesh.dim or m.ndim != mesh.dim + 1:
         raise ValueError(f"profile: axis = {axis} and m of shape {tuple(m.shape)}, expected an axis of the mesh and (3, *nodes)")
     others = [n for a, n in enumerate(mesh.cells) if a != axis]

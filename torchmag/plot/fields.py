@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from torchmag.layout import to_cells
-from torchmag.magnet import Magnet
+from torchmag.magnet import Magnet, require_magnet
 
 COLORS = ("angle", "orientation", "x", "y", "z")
 
@@ -34,7 +34,7 @@ def snapshot(
     Raises:
         ValueError: m of a wrong shape, an unknown color.
     """
-    mesh = magnet.mesh
+    mesh = require_magnet(magnet, "snapshot").mesh
     if mesh.dim == 1 or m.ndim != mesh.dim + 1:
         raise ValueError(f"snapshot: m has shape {tuple(m.shape)}, expected (3, *nodes) on a 2D or 3D mesh")
     if color not in COLORS:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmag import checkpoint
 from torchmag.checkpoint.file import exists as file_exists
 from torchmag.checkpoint.random_states import random_states, restore_random_states
-from torchmag.checkpoint.resuming import take_up
+from torchmag.checkpoint.resuming import HOW, take_up
 from torchmag.checkpoint.signals import Interrupted, Occasions
 from torchmag.errors import CheckpointError
 from torchmag.llg import LLG
@@ -45,7 +45,7 @@ class Continued:
         self._t = self._first = float(t)
         self._progress, self._start = Progress(m0.detach()), m0.detach()
         self._identity, self._saved_outputs = identity(llg, m0), []
-        self._phases, self._kept = Phases(f"Simulation in {folder}"), None
+        self._phases = Phases(f"Simulation in {folder}")
         self.occasions, self._resumed = Occasions(interval if folder is not None else None), False
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -83,16 +83,20 @@ class Continued:
 
     def _heed_signals(self):
         if self.occasions.stop:
-            where = "nothing was saved, there is no folder" if self.folder is None else f"saved in {self.file}"
+            where = "nothing was saved, there is no folder" if self.folder is None else f"saved in {self.file}; {HOW}"
             raise KeyboardInterrupt(where) if self.occasions.interrupted else Interrupted(f"SIGTERM: {where}")
 
+    def _enter(self, kind: str, arguments: dict) -> tuple[dict, str, dict | None]:
+        """A call, and what to do about it: see `Phases.enter`."""
+        call = {"kind": kind, "arguments": arguments, "parameters": fingerprint(self.llg)}
+        return call, *self._phases.enter(call)
+
     @contextlib.contextmanager
-    def _phase(self, kind: str, arguments: dict, take_state: Callable[[], dict], begin: Callable[[], None]) -> Iterator[None]:
+    def _phase(self, call: dict, take_state: Callable[[], dict], begin: Callable[[], None]) -> Iterator[None]:
         """A call under way, from `begin()` on: its state is what `take_state()` says."""
         try:
-            self._require_same_parameters()
             begin()
-            self._phases.current, self._take_state = {"kind": kind, "arguments": arguments}, take_state
+            self._phases.current, self._take_state = call, take_state
             self._open_loggers()
             with self.occasions:
                 yield
@@ -116,15 +120,8 @@ class Continued:
                 self.file.unlink()
             raise
 
-    def _require_same_parameters(self):
-        """Raise if the call under way was begun with other parameters; remember those that it is begun with."""
-        own = fingerprint(self.llg)
-        if self._kept is not None:
-            require_same(f"{self._phases.title}: parameters of the call under way", own, self._kept)
-        self._kept, self._fingerprint = None, own
-
-    def _leave(self, kind, arguments, result):
-        self._phases.leave(kind, arguments, result)
+    def _leave(self, call, result):
+        self._phases.leave(call, result)
         if self.folder is None:
             return
         if self.keep:
@@ -151,7 +148,7 @@ class Continued:
     def _content(self):
         thermal, current = self.llg.temperature, self._phases.current
         if current is not None:
-            current = current | {"state": self._take_state(), "parameters": self._fingerprint}
+            current = current | {"state": self._take_state()}
         return {
             "kind": KIND,
             "identity": self._identity,
@@ -174,9 +171,7 @@ class Continued:
         found = _moved(found, self._start.device)
         self._t, self._first, self._saved_outputs = found["t"], found["first"], found["outputs"]
         self._progress = Progress(**found["progress"])
-        self._phases.done, current = found["done"], found["current"]
-        self._phases.current = current
-        self._kept = None if current is None else current["parameters"]
+        self._phases.done, self._phases.current = found["done"], found["current"]
         thermal = self.llg.temperature
         if thermal is not None:
             if not torch.equal(thermal.seed.cpu(), found["noise"]["seed"].cpu()):

@@ -117,13 +117,13 @@ class Simulation(Continued):
         events = as_events(events)
         arguments = {"until": float(until), **self.options, "events": sorted(events), "stop": stop is not None}
         running = Running(self, float(until), events, stop, callback)
-        what, state = self._phases.enter("run", arguments)
+        call, what, state = self._enter("run", arguments)
         if what == "skip":
             return Run(**state)
         begin = lambda: running.begin(what, state)
-        with self._phase("run", arguments, running.state, begin), Bar("run", self._t, until, self.show) as bar:
+        with self._phase(call, running.state, begin), Bar("run", self._t, until, self.show) as bar:
             result = running.run(lambda t, dt: bar.at(t, f" {in_units(t)}, step {in_units(dt)}"))
-            self._leave("run", arguments, vars(result))
+            self._leave(call, vars(result))
         return result
 
     def relax(self, *, tolerance: float | None = None, max_steps: int = 100_000, info: bool = False) -> Relaxation:
@@ -134,12 +134,12 @@ class Simulation(Continued):
             Interrupted: SIGTERM, after the checkpoint was written.
         """
         arguments = {"tolerance": tolerance, "max_steps": max_steps}
-        what, state = self._phases.enter("relax", arguments)
+        call, what, state = self._enter("relax", arguments)
         if what == "skip":
             return _converged(Relaxation(**state), self._past()[1], info)
         progress = Progress(self._progress.m) if what == "begin" else Progress(**state["progress"])
         take_state = lambda: {"progress": vars(progress.copy())}
-        with self._phase("relax", arguments, take_state, nothing), torch.no_grad(), Bar("relax", 0, 1, self.show) as bar:
+        with self._phase(call, take_state, nothing), torch.no_grad(), Bar("relax", 0, 1, self.show) as bar:
 
             def after_step(steps, residual, m):
                 bar.at(0, f" step {steps}, residual {residual:.2g}")
@@ -149,7 +149,7 @@ class Simulation(Continued):
                 self.llg, progress.m, t=self._t, tolerance=tolerance, max_steps=max_steps, callback=after_step, progress=progress, info=True
             )  # fmt: skip
             self._progress = Progress(m)
-            self._leave("relax", arguments, vars(record))
+            self._leave(call, vars(record))
         return _converged(record, m, info)
 
     def hysteresis(
@@ -166,17 +166,17 @@ class Simulation(Continued):
         shown = torch.as_tensor(fields, dtype=torch.float64)
         options = {"term": term, "tolerance": tolerance, "max_steps": max_steps, "method": method}
         arguments = {"fields": [list(shown.shape), digest(shown.cpu())], **options}
-        what, state = self._phases.enter("hysteresis", arguments)
+        call, what, state = self._enter("hysteresis", arguments)
         if what == "skip":
             return Loop(**state)
         state = {"index": 0, "m": self._progress.m, "rows": [], "search": None} if what == "begin" else state
         with (
-            self._phase("hysteresis", arguments, lambda: dict(state), nothing),
+            self._phase(call, lambda: dict(state), nothing),
             Bar("hysteresis", 0, len(shown), self.show) as bar,
         ):
             found = hysteresis_loop(self, fields, state, options, bar)
             self._progress = Progress(state["m"])
-            self._leave("hysteresis", arguments, vars(found))
+            self._leave(call, vars(found))
         return found
 
     def close(self) -> None:

@@ -11,8 +11,8 @@ class Phases:
     """What was called: run, relax or hysteresis, with which arguments and what result.
 
     Attributes:
-        done: of those that ended, {"kind", "arguments", "result"}.
-        current: of the one under way, {"kind", "arguments", "state"}; None between two.
+        done: of those that ended, {"kind", "arguments", "parameters", "result"}.
+        current: of the one under way, {"kind", "arguments", "parameters", "state"}; None between two.
         count: calls that the script made so far.
     """
 
@@ -21,45 +21,45 @@ class Phases:
     current: dict | None = None
     count: int = 0
 
-    def enter(self, kind: str, arguments: dict) -> tuple[str, dict | None]:
+    def enter(self, call: dict) -> tuple[str, dict | None]:
         """What to do about a call: ("skip", its result), ("take up", its state), ("begin", None), or ("go on", the result so far)
         for a last run that is now to go further.
 
+        Args:
+            call: {"kind", "arguments", "parameters": of the equation, see `fingerprint`}.
+
         Raises:
-            CheckpointError: the checkpoint was written after other calls.
+            CheckpointError: the checkpoint was written after other calls, or calls with other parameters.
         """
-        index, self.count = self.count, self.count + 1
-        title = f"{self.title}: call {index + 1}, {kind}"
-        if index < len(self.done):
-            return self._behind(title, index, kind, arguments)
-        if self.current is None:
-            return "begin", None
-        self._require_kind(title, kind, self.current)
-        state, self.current = self.current, None
-        until = arguments.get("until")
-        require_same(title, arguments | {"until": None}, state["arguments"] | {"until": None})
-        if until is not None and until != state["arguments"]["until"]:
-            return "take up elsewhere", state["state"]
-        return "take up", state["state"]
-
-    def _behind(self, title, index, kind, arguments):
-        known = self.done[index]
-        self._require_kind(title, kind, known)
-        last = index == len(self.done) - 1 and self.current is None
-        if last and kind == "run" and arguments["until"] > known["arguments"]["until"]:
-            require_same(title, arguments | {"until": None}, known["arguments"] | {"until": None})
+        behind = self.count < len(self.done)
+        known = self.done[self.count] if behind else self.current
+        what, found = ("begin", None) if known is None else self._compare(call, known, behind)
+        if not behind:
+            self.current = None
+        elif what == "go on":
             self.done.pop()
-            return "go on", known["result"]
-        require_same(title, arguments, known["arguments"])
-        return "skip", known["result"]
+        self.count += 1
+        return what, found
 
-    def _require_kind(self, title, kind, known):
-        if kind != known["kind"]:
-            raise CheckpointError(f"{title}: expected {kind}, got {known['kind']} from the file: the script has changed")
+    def _compare(self, call, known, behind):
+        title = f"{self.title}: call {self.count + 1}, {call['kind']}"
+        if call["kind"] != known["kind"]:
+            raise CheckpointError(f"{title}: expected {call['kind']}, got {known['kind']} from the file: the script has changed")
+        own, its = call["arguments"], known["arguments"]
+        until, reached = own.get("until"), its.get("until")
+        last = self.count == len(self.done) - 1 and self.current is None
+        further = behind and last and until is not None and until > reached
+        if further or not behind:
+            own, its = own | {"until": None}, its | {"until": None}
+        require_same(title, own, its)
+        require_same(f"{title}: parameters", call["parameters"], known["parameters"])
+        if behind:
+            return "go on" if further else "skip", known["result"]
+        return "take up" if until == reached else "take up elsewhere", known["state"]
 
-    def leave(self, kind: str, arguments: dict, result: dict) -> None:
-        """A call ended."""
-        self.done.append({"kind": kind, "arguments": arguments, "result": result})
+    def leave(self, call: dict, result: dict) -> None:
+        """A call ended: {"kind", "arguments", "parameters"}."""
+        self.done.append(call | {"result": result})
         self.current = None
 
     @property

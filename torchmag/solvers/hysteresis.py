@@ -49,7 +49,8 @@ def hysteresis(
         ConvergenceError: no equilibrium at one of the fields; carries m at the fields before and there.
     """
     if not isinstance(energy, Energy):
-        raise TypeError(f"hysteresis: energy is a {type(energy).__name__}, expected an energy term or a torchmag.Sum")
+        hint = "; give llg.energy" if isinstance(getattr(energy, "energy", None), Energy) else ""
+        raise TypeError(f"hysteresis: energy is a {type(energy).__name__}, expected an energy term or a torchmag.Sum{hint}")
     if params is not None and not isinstance(params, Mapping):
         raise TypeError(f"hysteresis: params is a {type(params).__name__}, expected a mapping from full names to tensors")
     fields = applied_fields(fields, energy)

@@ -1,14 +1,17 @@
 """The LLG equation as the stepper sees it."""
 
 import functools
+from dataclasses import replace
 from numbers import Integral
 
 import torch
 from torch import Tensor
 
 from torchmag import layout
+from torchmag.energy import Energy
 from torchmag.llg import LLG
 from torchmag.parameters import Values
+from torchmag.solvers.crowd import can_divide, some_values
 from torchmag.solvers.stepper import System, combine, spread
 from torchmag.term import check_field
 
@@ -26,8 +29,11 @@ def llg_system(llg: LLG, values: Values, m: Tensor, rtol: float, atol: float) ->
     weight = (magnetic_mass(llg, values, m) > 0).to(m.dtype)
     weight = weight / (layout.total(weight, mesh).reshape(*weight.shape[: -mesh.dim], *(1,) * mesh.dim) * (atol + rtol) ** 2)
 
-    def error(e, m0, m1):
-        return layout.total(weight * layout.dot(e, e, mesh), mesh).sqrt()
+    def norm(weight):
+        return lambda e, m0, m1: layout.total(weight * layout.dot(e, e, mesh), mesh).sqrt()
+
+    def part(system, samples):
+        return replace(system, error=norm(samples.take(weight, mesh.dim)), values=some_values(llg, system.values, samples))
 
     def diagnose(t, m):
         for name, field in llg.fields(m, t, values).items():
@@ -38,10 +44,11 @@ def llg_system(llg: LLG, values: Values, m: Tensor, rtol: float, atol: float) ->
     return System(
         function=lambda t, m, values: llg(torch.as_tensor(t, dtype=torch.float64), m, values),
         project=lambda m: layout.normalize(m, dim),
-        error=error,
+        error=norm(weight),
         diagnose=diagnose,
         values=values,
         stage=_compiled_stage(llg, m),
+        part=part if can_divide(llg, values) else None,
     )
 
 
@@ -83,7 +90,8 @@ def magnetic_mass(llg: LLG, values: Values, m: Tensor) -> Tensor:
 def require_llg(llg: LLG, m0: Tensor, title: str) -> None:
     """Raise unless llg is an equation and m0 a field on its nodes."""
     if not isinstance(llg, LLG):
-        raise TypeError(f"{title}: llg is a {type(llg).__name__}, expected a torchmag.LLG (compile it with llg.compile())")
+        hint = "wrap it: tm.LLG(energy, alpha)" if isinstance(llg, Energy) else "compile it with llg.compile()"
+        raise TypeError(f"{title}: llg is a {type(llg).__name__}, expected a torchmag.LLG ({hint})")
     check_field(m0, llg.magnet, title)
 
 
