@@ -1,10 +1,11 @@
 """The stages of a compiled equation: one graph for all, and the same numbers."""
 
+import inspect
 import pickle
 
 import pytest
 import torch
-from torch._dynamo.testing import CompileCounter
+from torch._dynamo.testing import CompileCounter, CompileCounterWithBackend
 
 import torchmag as tm
 
@@ -70,3 +71,16 @@ def test_gradients_of_a_compiled_solve_follow_its_stages():
         start = m0.clone().requires_grad_()
         found.append(torch.autograd.grad(tm.solve(equation, start, [0.0, 5e-12])[-1, 0].sum(), start)[0])
     torch.testing.assert_close(found[1], found[0], rtol=0, atol=1e-11)
+
+
+@pytest.mark.skipif("isolate_recompiles" not in inspect.signature(torch.compile).parameters, reason="torch before 2.13")
+def test_many_equations_compile_in_one_process():
+    torch._dynamo.reset()
+    counter = CompileCounterWithBackend("eager")
+    for n in range(3, 13):
+        llg = tm.LLG(tm.Exchange(tm.Magnet(tm.Mesh((n, 2), (5e-9, 5e-9, 3e-9)), 8e5), 1e-11), alpha=0.1)
+        llg.compile(fullgraph=True, backend=counter)
+        before = counter.frame_count
+        with torch.no_grad():
+            tm.solve(llg, tm.uniform(llg.mesh, (1, 0, 0)), [0.0, 1e-12])
+        assert before < counter.frame_count <= before + 2

@@ -1,4 +1,4 @@
-"""Convolution by the FFT of ducc0 (an extra), in blocks that stay in the processor's cache.
+"""Convolution by the FFT of ducc0 and products by numba (extras), in blocks that stay in the processor's cache.
 
 ducc0 transforms strided axes as fast as contiguous ones, in place, which torch's FFT does not: nothing is transposed, padded or
 copied but the blocks themselves.  Arrays are numpy's here; `spectral` wraps them.
@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchmag.energies import products
+
 try:
     from ducc0 import fft
 except ImportError:
@@ -26,16 +28,15 @@ SMALL = 2**21
 
 
 def available() -> bool:
-    """Whether ducc0 can be imported."""
-    return fft is not None
+    """Whether ducc0 can be imported, and numba is installed."""
+    return fft is not None and products.available()
 
 
 @dataclass(frozen=True)
 class Plan:
     """What to convolve.
 
-    The kernel's transform is even or odd along the first axis: half of a large one is kept, in the order in which it is read,
-    each number twice in a row, once for the real and once for the imaginary part that it multiplies.
+    The kernel's transform is even or odd along the first axis: half of a large one is kept, in the order in which it is read.
 
     Attributes:
         cells, lengths: of the transformed axes (one to three), and the lengths of their transforms.
@@ -85,20 +86,25 @@ class Plan:
         rows = len(kernel)
         spectrum = kernel.movedim(-1, 1) if len(self.cells) > 1 else kernel.unsqueeze(1)  # (rows, first, k[, middle])
         spectrum = spectrum.transpose(2, -1)[:, : self.half].reshape(rows, self.half, self.columns)
-        return torch.cat([spectrum[..., a:b].repeat_interleave(2, -1).flatten() for a, b in self.blocks()])
+        return torch.cat([spectrum[..., a:b].flatten() for a, b in self.blocks()])
 
     def unpack(self, packed: Tensor) -> Tensor:
         """The kernel again."""
         rows, length = len(self.mirror), self.first[1]
-        kept = torch.cat([self._kernel(packed, a, b)[..., ::2] for a, b in self.blocks()], -1)
+        kept = torch.cat([self._kernel(packed, a, b) for a, b in self.blocks()], -1)
         signs = packed.new_tensor(self.mirror).reshape(rows, 1, 1)
         mirrored = signs * kept[:, 1 : length - self.half + 1].flip(1)
         whole = torch.cat([kept, mirrored], 1).reshape(rows, length, *[n for _, n in self.middle], -1).transpose(2, -1)
         return whole.movedim(1, -1) if len(self.cells) > 1 else whole.squeeze(1)
 
     def _kernel(self, packed, a, b):
-        rows = len(self.mirror) * self.half * 2
-        return packed[rows * a : rows * b].reshape(len(self.mirror), self.half, 2 * (b - a))
+        rows = len(self.mirror) * self.half
+        return packed[rows * a : rows * b].reshape(len(self.mirror), self.half, b - a)
+
+    @functools.cached_property
+    def table(self) -> products.Table:
+        """For `products.multiply`."""
+        return products.Table.of(self.terms, self.mirror)
 
     def encode(self) -> list[int]:
         """As whole numbers, for an operator of torch."""
@@ -145,7 +151,16 @@ def _spread(function, parts, threads):
 @functools.lru_cache(maxsize=1)
 def _pool(process, threads):
     # Of this process: a fork has none of its parent's threads.
-    return ThreadPoolExecutor(threads - 1)
+    return ThreadPoolExecutor(threads - 1, initializer=_calm_openmp)
+
+
+def _calm_openmp():
+    """Have OpenMP make threads that belong to this one.
+
+    Threads of torch wait busily for some milliseconds after each parallel kernel, and take a core away from ours.  GNU's OpenMP
+    gives that up when it has more threads than the machine has cores (its manual, GOMP_SPINCOUNT).
+    """
+    torch.zeros(2**17).add_(1)
 
 
 def _in_turn(function, parts):
@@ -201,16 +216,9 @@ class _Group:
 
     def _product(self, block, kernel):
         """The kernel's rows times the components, summed."""
-        plan, half, product = self.plan, self.plan.half, np.empty_like(block)
-        # The frequencies that are kept, and those that mirror them.
-        spans = [(slice(0, half), slice(None), (1,) * len(plan.mirror))]
-        if plan.first[1] > half:
-            spans.append((slice(half, None), slice(plan.first[1] - half, 0, -1), plan.mirror))
-        scratch = np.empty((len(block), half, kernel.shape[-1]), kernel.dtype)
-        for here, there, mirror in spans:
-            source, target = (z.view(kernel.dtype)[:, :, here] for z in (block, product))
-            _sum_terms(plan.terms, mirror, source, target, kernel[:, there], scratch[:, : source.shape[2]])
-        if plan.odd:
+        product = np.empty_like(block)
+        products.multiply(block, kernel, self.plan.table, product)
+        if self.plan.odd:
             np.multiply(product, 1j, out=product)
         return product
 
@@ -221,20 +229,3 @@ class _Group:
             spectrum = fft.c2c(spectrum, axes=(-2,), forward=False, inorm=2)[:, :n]
         padded = fft.c2r(spectrum, axes=(-1,), lastsize=self.plan.lengths[-1], forward=False, inorm=2)
         found[...] = padded[..., : found.shape[-1]]
-
-
-def _sum_terms(terms, mirror, source, target, rows, scratch):
-    begun = [False] * 3
-    for to, origin, row, sign in terms:
-        sign *= mirror[row]
-        if not begun[to]:
-            np.multiply(source[:, origin], rows[row], out=target[:, to])
-            if sign < 0:
-                np.negative(target[:, to], out=target[:, to])
-        else:
-            np.multiply(source[:, origin], rows[row], out=scratch)
-            (np.add if sign > 0 else np.subtract)(target[:, to], scratch, out=target[:, to])
-        begun[to] = True
-    for to in range(3):
-        if not begun[to]:
-            target[:, to] = 0
