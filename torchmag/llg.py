@@ -1,5 +1,6 @@
 """The Landau-Lifshitz-Gilbert equation as a Module."""
 
+import inspect
 from collections.abc import Sequence
 
 import torch
@@ -15,6 +16,9 @@ from torchmag.sealed import Sealed
 from torchmag.term import as_time, check_field, node_mask
 from torchmag.thermal import ThermalField
 from torchmag.torque import Torque
+
+# Numbers that a thread should have to work on at least: waking one takes as long as ten thousand additions.
+CHUNK = 2**13
 
 
 class LLG(Sealed, Parametric):
@@ -121,8 +125,14 @@ class LLG(Sealed, Parametric):
     def compile(self, *args, **kwargs) -> None:
         """Compile the right-hand side, and the stages that torchmag's solvers make of it, when they are first called.
 
-        Takes the arguments of torch.compile.
+        Takes the arguments of torch.compile.  Every shape has a graph of its own (`dynamic` is False), and graphs are this object's
+        own where torch can keep them apart (2.13 on): it gives up compiling after eight for what it takes to be the same function.
         """
+        kwargs = {"dynamic": False} | kwargs
+        if "isolate_recompiles" in inspect.signature(torch.compile).parameters:
+            kwargs = {"isolate_recompiles": True} | kwargs
+        if kwargs.get("backend", "inductor") == "inductor" and not {"mode", "options"} & kwargs.keys():
+            kwargs["options"] = {"cpp.min_chunk_size": CHUNK}
         super().compile(*args, **kwargs)
         self._compiled_stage = torch.compile(self.stage, *args, **kwargs)
 
