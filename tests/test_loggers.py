@@ -8,7 +8,7 @@ from restarts import Stop, make
 
 import torchmag as tm
 from torchmag.loggers import Frames, ScalarTable, Summary, Table, picture, summarize
-from torchmag.loggers.pictures import map_picture
+from torchmag.loggers.pictures import card, map_picture, with_wheel
 from torchmag.loggers.values import columns
 
 
@@ -133,13 +133,38 @@ def test_maps_are_grey():
     assert not map_picture(torch.ones(2, 2, 3)).any()
 
 
+def test_cards_have_square_pixels_and_a_wheel():
+    mesh = tm.Mesh((4, 2), (10e-9, 5e-9, 3e-9))
+    grey = map_picture(torch.arange(8.0).reshape(4, 2), mesh)
+    image = card(grey, mesh)
+    assert image.shape == (1, 96, 384) and torch.equal(image[:, ::48, ::96], grey)
+    batch = torch.stack((torch.arange(8.0).reshape(4, 2), torch.zeros(4, 2)))
+    assert torch.equal(map_picture(batch, mesh), grey)
+    large = torch.rand(1, 10, 3000)
+    assert card(large).shape == (1, 5, 1536)
+    # Beside a strip lower than the wheel, white; +x right, +y up, +z in the middle.
+    whole = with_wheel(torch.zeros(3, 10, 50), size=71, gap=4)
+    assert whole.shape == (3, 71, 125) and bool((whole[:, 10:, :50] == 1).all()) and not whole[:, :10, :50].any()
+    wheel = whole[:, :, 54:]
+    torch.testing.assert_close(wheel[:, 35, 70], torch.tensor([1.0, 0, 0]), rtol=0, atol=1e-12)
+    torch.testing.assert_close(wheel[:, 0, 35], torch.tensor([0.5, 1, 0]), rtol=0, atol=1e-12)
+    torch.testing.assert_close(wheel[:, 35, 35], torch.ones(3), rtol=0, atol=1e-12)
+
+
 def test_a_summary_of_a_simulation():
     writer, (llg, m0) = Writer(), make()
     sim = tm.Simulation(llg, m0)
-    sim.log(Summary(writer, llg.mesh, pictures=2), every=1e-12)
+    sim.log(Summary(writer, llg.mesh, pictures=2, units={"m": (1e-3, "permille")}), every=1e-12)
     sim.run(3e-12)
-    assert {tag for tag, _ in writer.scalars} == {"t", "mx", "my", "mz"} and writer.scalars["t", 3] == pytest.approx(3e-12)
-    assert set(writer.images) == {("m", 0), ("m", 2)}
+    tags = {tag for tag, _ in writer.scalars}
+    assert tags == {"quantities/t_ns"} | {f"quantities/m{axis}_permille" for axis in "xyz"}
+    assert writer.scalars["quantities/t_ns", 3] == pytest.approx(3e-3)
+    mean = 1e3 * tm.average(m0, llg.magnet)[0]
+    assert writer.scalars["quantities/mx_permille", 0] == pytest.approx(float(mean))
+    assert set(writer.images) == {("pictures/m", 0), ("pictures/m", 2)}
+    for unit in ("aJ", (0, "aJ"), (1e-18, 1)):
+        with pytest.raises(ValueError, match=r"Summary: units\['E'\]"):
+            Summary(writer, units={"E": unit})
     with pytest.raises(TypeError, match="add_scalar, add_image, add_histogram"):
         Summary(print)
 
@@ -156,9 +181,15 @@ def test_a_summary_of_a_training_loop():
     summarize(writer, 7, energy, m=m, mesh=mesh, loss=loss)
     Ku = "uniaxial_anisotropy.Ku"
     assert writer.scalars["loss", 7] == float(loss.detach()) and writer.scalars["parameter/exchange.A", 7] == 1e-11
-    assert writer.scalars[f"gradient/{Ku}", 7] == float(energy.uniaxial_anisotropy.Ku.grad.norm())
-    assert set(writer.histograms) == {(f"parameter/{Ku}", 7), (f"gradients/{Ku}", 7)}
-    assert writer.images[f"parameter/{Ku}", 7].shape == (1, 3, 4) and writer.images["m", 7].shape == (3, 4, 5)
+    assert writer.scalars[f"gradient_norm/{Ku}", 7] == float(energy.uniaxial_anisotropy.Ku.grad.norm())
+    assert writer.scalars["gradient/exchange.A", 7] == float(energy.exchange.A.grad)
+    assert set(writer.histograms) == {(f"parameter/{Ku}", 7), (f"gradient/{Ku}", 7)}
+    assert set(writer.images) == {("pictures/m", 7), (f"pictures/parameter/{Ku}", 7), (f"pictures/gradient/{Ku}", 7)}
+    # A tag of one kind shows; TensorBoard drops the others that share it.
+    kinds = [{tag for tag, _ in entries} for entries in (writer.scalars, writer.histograms, writer.images)]
+    assert not kinds[0] & kinds[1] and not kinds[0] & kinds[2] and not kinds[1] & kinds[2]
+    assert writer.images[f"pictures/parameter/{Ku}", 7].shape == (1, 288, 384)
+    assert writer.images["pictures/m", 7].shape == (3, 307, 384 + 8 + 72)
     with pytest.raises(TypeError, match="without its mesh"):
         summarize(writer, 8, m=m)
 
@@ -199,4 +230,4 @@ def test_tensorboard_reads_what_is_written(tmp_path):
     sim.close()
     found = accumulator.EventAccumulator(str(tmp_path))
     found.Reload()
-    assert [event.step for event in found.Scalars("mx")] == [0, 1, 2, 3] and found.Tags()["images"] == ["m"]
+    assert [event.step for event in found.Scalars("quantities/mx")] == [0, 1, 2, 3] and found.Tags()["images"] == ["pictures/m"]
