@@ -47,7 +47,7 @@ def macrospin_error(m, t):
 
 # Fixed steps or adaptive ones; `error` bounds the global error at these settings: for a method of order p with n steps of
 # b/n = 4/n rad about (4/n)^p, and for an adaptive one the tolerance 1e-8 times the steps, with a margin of ten.
-ADAPTIVE = {"dopri5", "tsit5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun"}
+ADAPTIVE = {"dopri5", "gyro5", "tsit5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun"}
 ORDER = {
     "euler": 1,
     "midpoint": 2,
@@ -81,7 +81,7 @@ def test_every_method_on_the_damped_precession(method):
     assert length_error(m, 1) < 1e-14
 
 
-@pytest.mark.parametrize("method, order", [("dopri5", 5), ("tsit5", 5), ("bosh3", 3), ("heun", 2), ("rk4", 4), ("dopri8", 8)])
+@pytest.mark.parametrize("method, order", [("dopri5", 5), ("gyro5", 5), ("tsit5", 5), ("bosh3", 3), ("heun", 2), ("rk4", 4), ("dopri8", 8)])
 def test_order_of_convergence(method, order):
     llg = macrospin()
     t = torch.tensor([0.0, T_END])
@@ -91,7 +91,29 @@ def test_order_of_convergence(method, order):
     assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.5)
 
 
-@pytest.mark.parametrize("method, order", [("dopri5", 4), ("tsit5", 4), ("bosh3", 3)])
+def amplification(tableau, z):
+    """What a step makes of dy/dt = lambda y, at z = h lambda."""
+    stages = []
+    for row in ((), *tableau.a):
+        stages.append(1 + z * sum(a * k for a, k in zip(row, stages)))
+    return 1 + z * sum(b * k for b, k in zip(tableau.b, stages))
+
+
+def stable_until(tableau, alpha):
+    """The largest |h lambda| up to which precession with this damping stays bounded."""
+    h = torch.linspace(0, 8, 8001)[1:]
+    z = -complex(alpha, 1) / math.sqrt(1 + alpha**2) * h
+    grows = amplification(tableau, z).abs() > 1 + 1e-7
+    return float(h[grows.nonzero()[0, 0]])
+
+
+@pytest.mark.parametrize("alpha, gyro, dormand", [(0.005, 5.4, 1.8), (0.02, 5.6, 2.1), (0.1, 5.4, 2.7), (1e6, 3.5, 3.4)])
+def test_gyro5_is_stable_far_along_the_eigenvalues_of_precession(alpha, gyro, dormand):
+    assert stable_until(OWN["gyro5"], alpha) > gyro
+    assert stable_until(OWN["dopri5"], alpha) < dormand
+
+
+@pytest.mark.parametrize("method, order", [("dopri5", 4), ("gyro5", 4), ("tsit5", 4), ("bosh3", 3)])
 def test_order_of_the_dense_output(method, order):
     llg = macrospin()
     errors = []
@@ -120,7 +142,7 @@ def test_order_of_the_dense_output(method, order):
     assert math.log2(errors[0] / errors[1]) > order - 0.5
 
 
-@pytest.mark.parametrize("method", ["dopri5", "tsit5", "bosh3", "dopri8"])
+@pytest.mark.parametrize("method", ["dopri5", "gyro5", "tsit5", "bosh3", "dopri8"])
 def test_outputs_between_the_steps(method):
     llg = macrospin()
     few, many = torch.linspace(0, T_END, 2), torch.linspace(0, T_END, 101)

@@ -15,8 +15,8 @@ from torchmag.solvers.crowd import can_divide, some_values
 from torchmag.solvers.stepper import System, combine, spread
 from torchmag.term import check_field
 
-# Stages of a step that a compiled stage takes, as many as Dormand-Prince 5(4) and Tsitouras 5(4) have.
-STAGES = 6
+# Stages of a step that a compiled stage takes, as many as the longest of torchmag's methods (gyro5) has.
+STAGES = 7
 
 
 def llg_system(llg: LLG, values: Values, m: Tensor, rtol: float, atol: float) -> System:
