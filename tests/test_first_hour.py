@@ -46,6 +46,10 @@ def test_python_adds_no_guess_of_its_own():
             lambda film, energy, llg, m: tm.Exchange(film, torch.rand(7)), ValueError,
             r"Exchange: A has shape \(7,\), cells are \(4, 2\): .*; one for each sample: \(7, 1, 1\)",
         ),
+        (
+            lambda film, energy, llg, m: tm.LLG(energy, 0.1, torques=tm.ZhangLi(film, (1e12, 0, 0))), TypeError,
+            r"torques is a ZhangLi, expected a list: torques=\[...\]",
+        ),
         (lambda film, energy, llg, m: tm.Zeeman(film, torch.rand(7, 3)), ValueError, r"one for each sample: \(7, 3, 1, 1\)"),
     ],
 )  # fmt: skip
@@ -54,6 +58,24 @@ def test_errors_that_say_what_to_do(call, error, match):
     energy = tm.Exchange(film, 1e-11) + tm.UniaxialAnisotropy(film, 1e4, (0, 0, 1))
     with pytest.raises(error, match=match):
         call(film, energy, tm.LLG(energy, 0.1), tm.uniform(mesh, (1, 0, 0)))
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [
+        lambda llg, m: tm.minimize(llg.energy, m), lambda llg, m: tm.relax(llg, m), lambda llg, m: tm.solve(llg, m, [0, 1e-12]),
+        lambda llg, m: tm.Simulation(llg, m).run(1e-12),
+    ],
+)  # fmt: skip
+def test_a_batch_of_m_that_is_not_that_of_the_parameters(solver):
+    film = tm.Magnet(mesh, 8e5)
+    llg = tm.LLG(tm.Exchange(film, torch.full((5, 1, 1), 1e-11)), 0.1)
+    with pytest.raises(
+        ValueError,
+        match=r"the batch of \S*exchange.A, \(5,\), does not broadcast against .*m \(4,\)|"
+        r"the batch of A, \(5,\), .* \(m \(4,\)\)",
+    ):
+        solver(llg, tm.uniform(mesh, (1, 0, 0)).expand(4, 3, 5, 3))
 
 
 def test_ovf_is_shown_without_its_numbers(tmp_path):

@@ -62,6 +62,8 @@ class LLG(Sealed, Parametric):
         mesh = self.energy.mesh
         self._register("alpha", alpha, Role(Scalar, mesh.cells, lower=0.0))
         self._register("gamma", gamma, Role(Scalar, mesh.cells, lower=0.0))
+        if isinstance(torques, nn.Module) and not isinstance(torques, nn.ModuleList):
+            raise TypeError(f"LLG: torques is a {type(torques).__name__}, expected a list: torques=[...]")
         for torque in torques:
             if not isinstance(torque, nn.Module):
                 raise TypeError(f"LLG: torques holds a {type(torque).__name__}, expected Modules that give a field in A/m")

@@ -85,10 +85,11 @@ class Parametric(nn.Module):
             return values
         return values | self._evaluate([n for n in self._drivers if n not in values], cache, t, m)
 
-    def check(self, values: Values, prefix: str = "") -> None:
-        """Raise a ValueError that names the first parameter with a non-finite or impossible value."""
-        for name, role, value in self._resolved(values, prefix):
+    def check(self, values: Values, batch: Sequence[int] = ()) -> None:
+        """Raise a ValueError that names the first parameter with a non-finite or impossible value, or another batch than m's."""
+        for name, role, value in self._resolved(values, ""):
             _check_values(name, value, role)
+        _require_one_batch(self._resolved(values, ""), tuple(batch))
 
     def _resolved(self, values, prefix):
         """(full name, role, value) of what `values` holds, children included."""
@@ -431,9 +432,9 @@ def _initial(title, value, dtype):
     return value.detach().to(dtype or (value.dtype if value.is_floating_point() else torch.get_default_dtype()), copy=True)
 
 
-def _require_one_batch(resolved):
-    """Raise unless the batch axes of all values broadcast."""
-    seen, common = {}, ()
+def _require_one_batch(resolved, of_m=()):
+    """Raise unless the batch axes of m and all values broadcast."""
+    seen, common = {"m": of_m} if of_m else {}, of_m
     for name, role, value in resolved:
         batch = tuple(value.shape[: max(0, value.ndim - role.axes)])
         try:
@@ -441,7 +442,7 @@ def _require_one_batch(resolved):
         except RuntimeError:
             others = ", ".join(f"{other} {shape}" for other, shape in seen.items())
             raise ValueError(
-                f"the batch of {name}, {batch}, does not broadcast against that of other parameters ({others}); samples are counted "
+                f"the batch of {name}, {batch}, does not broadcast against that of others ({others}); samples are counted "
                 f"from the right, as in NumPy: give axes of 1 where a parameter is shared"
             ) from None
         if batch:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchmag.energy import Energy, Sum
 from torchmag.errors import ConvergenceError, NonFiniteError
+from torchmag.layout import component_dim
 from torchmag.solvers.bb import BarzilaiBorwein
 from torchmag.solvers.descent import Search, begin, descend
 from torchmag.solvers.implicit import Balance, attach
@@ -100,7 +101,7 @@ def minimize(
     if is_transformed((m0, *every_tensor(values, energy))):
         raise TypeError("minimize: transforms of torch.func do not reach through it; use torch.autograd, or relax")
     with torch.no_grad():
-        energy.check(values)
+        energy.check(values, m0.shape[: component_dim(energy.mesh)])
         landscape, start = make_landscape(energy, values, m0.detach(), now, frozen, "minimize")
         _require_finite(energy, values, start, now)
         m, record = _run(landscape, METHODS[method], start, tolerance, max_steps, callback, progress or Search())

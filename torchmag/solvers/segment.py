@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from torchmag.layout import component_dim
 from torchmag.llg import LLG
 from torchmag.solvers.foreign import can_repeat
 from torchmag.solvers.heun import without_noise
@@ -47,7 +48,7 @@ def segment(
     require_finite_parameters(llg, "segment")
     with torch.no_grad():
         values = llg.prepare()
-        llg.check(values)
+        llg.check(values, progress.m.shape[: component_dim(llg.mesh)])
         values = without_noise(llg, values, progress.m)
         if not progress.begun:
             progress.m, progress.start = _expanded(llg, values, t0, progress.m), t0

@@ -6,6 +6,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from torchmag.layout import component_dim
 from torchmag.llg import LLG
 from torchmag.solvers.adaptive import adaptive_steps
 from torchmag.solvers.adjoint import adjoint_solution
@@ -94,7 +95,7 @@ def solve(
         _require_adjoint(llg, method, step, memory, callback)
     require_finite_parameters(llg, "solve")
     values = llg.prepare(params)
-    llg.check(values)
+    llg.check(values, m0.shape[: component_dim(llg.mesh)])
     values = without_noise(llg, values, m0)
     # Not compiled: only its shape counts, and whether a tensor that a callable closes over requires a gradient.
     rate = llg.forward(torch.tensor(times[0], dtype=torch.float64), m0, values)
