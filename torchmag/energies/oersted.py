@@ -55,6 +55,11 @@ class Oersted(ConvolvedEnergy):
         values = super()._prepare_own(overrides, prefix, cache)
         return values | {"H": self._field_of(values["j"])} if "j" in values else values
 
+    def _resolved_own(self, values, prefix):
+        yield from super()._resolved_own(values, prefix)
+        if "H" in values:
+            yield prefix + "H", Role(Vector, self.mesh.cells), values["H"]
+
     def _applied(self, values):
         return values["H"] if "H" in values else self._field_of(values["j"])
 

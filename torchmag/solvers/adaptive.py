@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from torchmag.errors import DivergedWarning, IntegrationError, MaxStepsError, StepSizeError
+from torchmag.solvers.crowd import Crowd, finite
 from torchmag.solvers.progress import Progress
-from torchmag.solvers.stepper import Step, System, advance, not_finite, partial_step, positive, require_finite, spread
+from torchmag.solvers.stepper import Step, System, not_finite, positive, require_finite, spread
 from torchmag.solvers.tableau import Tableau
 
 SAFETY, SHRINK, GROW = 0.9, 0.2, 5.0
@@ -79,20 +80,15 @@ def adaptive_steps(
         active, lost = torch.ones_like(t, dtype=torch.bool), torch.zeros_like(t, dtype=torch.bool)
     if begun:
         t, active, lost = progress.t, progress.active, progress.lost
-        if not bool(active.any()):
-            return
+    crowd = Crowd(system, tableau)
+    if not crowd.follow(active):
+        return
     for _ in range(max_steps):
         last = t + control.dt * (1 + 1e-9) >= t1
         end = torch.where(active, torch.where(last, t1, t + control.dt), t)
-        step, error = advance(system, tableau, t, end, m, k)
-        with torch.no_grad():
-            # Detached also from forward-mode derivatives: step sizes are constants.
-            ratio = system.error(error.detach(), m.detach(), step.m1.detach()).double()
-            took = active & (ratio <= 1) & _finite(step.k1.detach(), t.ndim)
-            control.update(tableau, end - t, ratio, took, active)
-            everyone = bool(took.all())
-        if not everyone:
-            step = partial_step(step, tableau, took)
+        step, ratio, took = crowd.attempt(t, end, m, k, active)
+        control.update(tableau, end - t, ratio, took, active)
+        everyone = step.took is None
         moved = everyone or bool(took.any())
         if moved:
             t, m, k = step.end, step.m1, step.k1
@@ -108,7 +104,7 @@ def adaptive_steps(
             if progress is not None:
                 progress.take(t=t, m=m, k=k, dt=control.dt, error=control.error, active=active, lost=lost)
             yield step
-        if not bool(active.any()):
+        if not crowd.follow(active):
             return
     behind = float(t[active].min())
     dt = float(control.dt[active].min())
@@ -145,18 +141,12 @@ def first_step(system: System, tableau: Tableau, t: float, span: float, m: Tenso
     return torch.where(known, dt, torch.full_like(dt, span))
 
 
-def _finite(k, axes):
-    """The samples whose rate is finite."""
-    finite = torch.isfinite(k)
-    return finite.flatten(axes).all(-1) if axes else finite.all()
-
-
 def _lose(system, t, end, m, control, stuck, lost):
     """Say why samples cannot go on: an error if none can, else a warning."""
     where, dt = float(t[stuck].min()), float(control.dt[stuck].min())
     with torch.no_grad():
         rate = system.rate(end, m)
-        if bool((stuck & ~_finite(rate, t.ndim)).any()):
+        if bool((stuck & ~finite(rate, t.ndim)).any()):
             error: IntegrationError = not_finite(system.diagnose(end, m), float(end[stuck].min()), dt)
         else:
             error = StepSizeError(

@@ -34,7 +34,7 @@ class _Method:
             self.system = System(rate, lambda y: y, size, lambda t, y: None)
         else:
             system = llg_system(llg, llg.prepare(), y0, float(rtol), float(atol))
-            self.system = replace(system, function=rate)
+            self.system = replace(system, function=rate, part=None)
 
     @classmethod
     def valid_callbacks(cls):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 
 import torch
@@ -18,7 +18,7 @@ from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape
 from torchmag.solvers.progress import Progress
 from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
-from torchmag.solvers.stepper import System, require_finite
+from torchmag.solvers.stepper import require_finite
 from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
 from torchmag.term import as_time
 
@@ -89,7 +89,7 @@ def relax(
         raise ValueError(f"relax: tolerance = {tolerance}, expected a positive number: max |m x H| / Ms")
     require_finite_parameters(llg, "relax")
     values = llg.prepare(params)
-    llg.check(values)
+    llg.check(values, m0.shape[: component_dim(llg.mesh)])
     if is_transformed((m0, *every_tensor(values, llg))):
         m, record = _run(llg, values, m0, float(t), tolerance, max_steps, callback, progress)
     else:
@@ -137,11 +137,6 @@ def _run(llg, values, m0, now, tolerance, max_steps, callback, progress):
     if progress is not None and progress.begun:
         m, residual, steps, evaluations = progress.m, to_residual(progress.k), progress.number, progress.evaluations
 
-    def rate(_, m, values):
-        nonlocal evaluations
-        evaluations += 1
-        return system.function(now, m, values)
-
     def error(e, m0, m1):
         # Relative to the change: an absolute tolerance leaves noise of its size in the stiff modes at the stability limit.
         change = largest(m1 - m0)
@@ -151,13 +146,23 @@ def _run(llg, values, m0, now, tolerance, max_steps, callback, progress):
         stuck = largest(step.k1) * step.dt < 4 * torch.finfo(m.dtype).eps
         return (to_residual(step.k1) <= tolerance) | stuck
 
-    def stage(_, *arguments):
-        nonlocal evaluations
-        evaluations += 1
-        return system.stage(now, *arguments)
+    def held(system):
+        """The system at one time for all."""
 
-    diagnose = lambda _, m: system.diagnose(now, m)
-    flow = System(rate, system.project, error, diagnose, values, stage if system.stage else None)
+        def counted(function):
+            def at_now(_, *arguments):
+                nonlocal evaluations
+                evaluations += 1
+                return function(now, *arguments)
+
+            return function and at_now
+
+        return replace(
+            system, function=counted(system.function), stage=counted(system.stage), error=error,
+            diagnose=lambda _, m: system.diagnose(now, m), part=system.part and (lambda _, samples: held(system.of(samples))),
+        )  # fmt: skip
+
+    flow = held(system)
     if bool((residual > tolerance).any()):
         fastest = largest(k).double()
         control = Controller(FIRST_ANGLE / torch.where(fastest > 0, fastest, fastest.max()))

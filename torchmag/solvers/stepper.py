@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torchmag.errors import NonFiniteError
+from torchmag.samples import Samples
 from torchmag.solvers.tableau import Tableau
 
 # Times and step sizes are numbers, or float64 tensors (*samples) with one for each sample of a batch.
@@ -26,6 +27,7 @@ class System:
             (*samples) for one step each.
         diagnose: (t, m) -> name of what is not finite there, or None.
         values: the parameters.
+        part: (system, samples) -> the system of some samples alone; None if they must stay together.
         stage: (t, m, h, weights, stages, end, values) -> (state, rate) in one compiled graph, for use without a tape; None if
             nothing is compiled.  The state is m + h sum_i w_i k_i, projected where `end` holds.
     """
@@ -36,6 +38,11 @@ class System:
     diagnose: Callable[[Time, Tensor], str | None]
     values: Any = None
     stage: Callable[..., tuple[Tensor, Tensor]] | None = None
+    part: Callable[["System", Samples], "System"] | None = None
+
+    def of(self, samples: Samples) -> "System":
+        """That of some samples, at the same values."""
+        return self.part(self, samples)
 
     def rate(self, t: Time, m: Tensor) -> Tensor:
         """dm/dt at the system's values."""

@@ -43,4 +43,5 @@ class Rate(torch.autograd.Function):
         m = m.detach().requires_grad_()
         with torch.enable_grad():
             rate = ctx.system.rate(ctx.t, m)
-        return None, None, *torch.autograd.grad(rate, [m, *wanted], cotangent, allow_unused=True)
+        # Retained: values may have a history, which the other rates of a step share.
+        return None, None, *torch.autograd.grad(rate, [m, *wanted], cotangent, allow_unused=True, retain_graph=True)
