@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+import torch._dynamo.testing
 from torch import nn
 
 import torchmag as tm
