@@ -1,6 +1,5 @@
 """Pictures of magnetisation fields."""
 
-import colorsys
 import itertools
 from collections.abc import Iterable
 from pathlib import Path
@@ -138,5 +137,6 @@ def _draw_wheel(ax):
 
 def orientation_colors(x, y, z) -> np.ndarray:
     """Unit vectors to red, green, blue, (..., 3): the angle in the plane gives the hue, z the lightness from black to white."""
-    hue, light = np.arctan2(y, x) / (2 * np.pi) % 1, (1 + np.clip(z, -1, 1)) / 2
-    return np.stack(np.vectorize(colorsys.hls_to_rgb)(hue, light, 1.0), -1)
+    hue, z = np.arctan2(y, x) / (2 * np.pi) % 1, np.clip(z, -1, 1)
+    full = np.clip(np.abs((6 * hue[..., None] + (0, 4, 2)) % 6 - 3) - 1, 0, 1)
+    return (1 + z[..., None]) / 2 + (1 - np.abs(z))[..., None] * (full - 0.5)
