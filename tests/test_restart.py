@@ -35,6 +35,22 @@ def test_steps_go_on_from_any_of_them(stepper, dtype):
         assert torch.equal(again.m, whole) and again.number == progress.number
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_steps_go_on_where_samples_have_ended(dtype):
+    """A batch whose samples end one after another."""
+    llg, m0 = make(dtype)
+    llg.energy.zeeman.H = torch.tensor([[1e4], [3e5], [4e6]], dtype=dtype)[..., None, None] * torch.ones(1, 3, 1, 1, dtype=dtype)
+    progress, kept = Progress(m0), []
+    for _ in segment(llg, progress, 0.0, 4e-12)[1]:
+        kept.append(progress.copy())
+    ended = {int(p.active.sum()): p for p in kept}
+    assert len(ended) >= 3
+    for again in (p.copy() for p in ended.values()):
+        for _ in segment(llg, again, 0.0, 4e-12)[1]:
+            pass
+        assert torch.equal(again.m, progress.m) and again.number == progress.number
+
+
 def test_a_method_with_a_memory_is_refused():
     llg, m0 = make()
     with pytest.raises(ValueError, match="memory of its own"):

@@ -185,3 +185,99 @@ def test_drives_of_many_samples_at_once(drive):
     if found.requires_grad:
         slopes = [torch.autograd.grad((x * m.cumsum(-1)).sum(), scale)[0] for x in (found, alone)]
         torch.testing.assert_close(*slopes, rtol=1e-12, atol=0)
+
+
+SHAPES = {"A": (2, 1, 1, 1), "Ms": (2, 4, 3), "alpha": (1, 2, 1, 1), "j": (2, 1, 3, 4, 3), "H": (2, 2, 3, 1, 1)}
+
+
+def drawn():
+    """Parameters with batches of every kind, the fields of very different strength."""
+    draw = torch.Generator().manual_seed(3)
+    found = {name: 1 + 0.2 * torch.rand(shape, generator=draw) for name, shape in SHAPES.items()}
+    scale = {"A": 1.3e-11, "Ms": 8e5, "alpha": 0.1, "j": 1e11, "H": torch.tensor([[1e4, 1e5], [2e6, 5e5]]).reshape(2, 2, 1, 1, 1)}
+    return {name: value * scale[name] for name, value in found.items()}
+
+
+def rich(p):
+    """An equation of terms with parameters per sample, the last one by a drive that closes over all of them."""
+    magnet = tm.Magnet(MESH, p["Ms"])
+    drive = lambda t: p["H"] * torch.cos(3e10 * t)
+    return tm.LLG(tm.Exchange(magnet, p["A"]) + tm.Oersted(magnet, p["j"]) + tm.Zeeman(magnet, drive), p["alpha"])
+
+
+def of_sample(p, i, j):
+    """Those of one sample."""
+    found = {}
+    for name, x in p.items():
+        batch = len(SHAPES[name]) - {"j": 3, "H": 3}.get(name, 2)
+        found[name] = x.expand(2, 2, *x.shape[batch:])[i, j]
+    return found
+
+
+def sizes_seen(llg):
+    """How many samples each evaluation of an equation has."""
+    sizes, forward = [], llg.forward
+    llg.forward = lambda t, m, values=None: (sizes.append(math.prod(m.shape[:-3])), forward(t, m, values))[1]
+    return sizes
+
+
+@pytest.mark.parametrize("memory", [None, 80_000])
+def test_samples_that_have_ended_leave_the_batch(memory):
+    """The results and gradients of each are those of its solo run, with parameters of every batch, drives, and tapes of any length."""
+    p = {name: x.requires_grad_() for name, x in drawn().items()}
+    options = {"rtol": 1e-3, "atol": 1e-3}
+    llg, cotangent = rich(p), torch.randn(3, 1, 1, 3, *MESH.nodes, generator=torch.Generator().manual_seed(0))
+    sizes = sizes_seen(llg)
+    m = tm.solve(llg, start(), T[:3], memory=memory, **options)
+    assert sizes[-1] == 1 and {2, 4} <= set(sizes)
+    slopes = torch.autograd.grad((m * cotangent).sum(), list(p.values()))
+    totals = [torch.zeros_like(slope) for slope in slopes]
+    for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        own = of_sample(p, i, j)
+        copies = {name: x.detach().requires_grad_() for name, x in own.items()}
+        alone = tm.solve(rich(copies), start(), T[:3], **options)
+        torch.testing.assert_close(m[:, i, j], alone, rtol=0, atol=1e-9)
+        solo = torch.autograd.grad((alone * cotangent[:, 0, 0]).sum(), list(copies.values()))
+        parts = torch.autograd.grad(list(own.values()), list(p.values()), solo)
+        totals = [total + part for total, part in zip(totals, parts)]
+    for slope, total in zip(slopes, totals):
+        torch.testing.assert_close(slope, total, rtol=1e-6, atol=1e-9 * float(total.abs().max()))
+
+
+def test_second_derivatives_of_samples_that_have_ended():
+    H = (0.1 * FIELDS[[0, 2]]).requires_grad_()
+
+    def slope(H, llg):
+        (found,) = torch.autograd.grad(tm.solve(llg, start(), T[:2], rtol=1e-3, atol=1e-3)[-1].mean(), H, create_graph=True)
+        return found
+
+    together = torch.autograd.grad((slope(H, equation(batched(H))) ** 2).sum(), H)[0]
+    for index, field in enumerate(H.detach()):
+        alone = field.clone().requires_grad_()
+        (solo,) = torch.autograd.grad((slope(alone, equation(alone)) ** 2).sum(), alone)
+        torch.testing.assert_close(together[index], solo / 4, rtol=1e-6, atol=1e-9 * float(solo.abs().max()))
+
+
+def test_samples_that_may_know_of_each_other_stay_together():
+    """Functions of m, and Modules of the user's, see the whole batch until the last sample has ended."""
+    H = FIELDS.reshape(3, 3, 1, 1)
+
+    class Pull(nn.Module):
+        def forward(self, m):
+            return 0.1 * (H - m.mean(0))
+
+    for changes in ({"torques": [Pull()]}, {"alpha": lambda m: 0.1 + 0.1 * m[..., 2, 1:, 1:] ** 2}):
+        magnet = tm.Magnet(MESH, 8e5)
+        llg = tm.LLG(tm.Exchange(magnet, 1.3e-11) + tm.Zeeman(magnet, H), **{"alpha": 0.1} | changes)
+        sizes = sizes_seen(llg)
+        assert bool(torch.isfinite(tm.solve(llg, start(), T, rtol=1e-4, atol=1e-4)).all()) and set(sizes[1:]) == {3}
+
+
+def test_relax_leaves_samples_at_rest():
+    H = torch.tensor([[5e4, 1e4, 0.0], [1e6, 1e5, 0.0], [2e5, 0.0, 1e5]])
+    llg = equation(batched(H))
+    sizes = sizes_seen(llg)
+    found, record = tm.relax(llg, start(), info=True)
+    assert record.converged and {1, 2, 3} <= set(sizes)
+    for index in range(3):
+        torch.testing.assert_close(found[index], tm.relax(equation(H[index]), start()), rtol=0, atol=1e-7)
