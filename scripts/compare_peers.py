@@ -10,6 +10,7 @@ with the overhead of its stages.
 
 import argparse
 import json
+import math
 import os
 import re
 import subprocess
@@ -49,19 +50,27 @@ def main():
     print(machine() + f"; {options.dtype}, {options.threads} threads; ms, minimum over {options.turns} turns")
     names = ["torchmag", "torchmag compiled", *available(options.peers)] + (["oommf"] if options.oommf else [])
     print("| mesh | " + " | ".join(names) + " | fastest peer / ours |\n|" + "---|" * (len(names) + 2))
-    found = {}
+    found, memory = {}, {}
     for mesh in options.meshes:
-        row = found[mesh] = compare(mesh, names, options)
+        row, memory[mesh] = compare(mesh, names, options)
+        found[mesh] = row
         peers = [row[name] for name in names if not name.startswith("torchmag") and row[name]]
         ratio = f"{min(peers) / row['torchmag compiled']:.2f}" if peers and row["torchmag compiled"] else "-"
         print(
             f"| {mesh} | " + " | ".join(f"{row[name]:.3g}" if row[name] else "-" for name in names) + f" | {ratio} |", flush=True
         )
     print(machine())
+    in_process = [name for name in names if name != "oommf"]
+    print("\nPeak memory of a call, MB, over that of the process with the package imported")
+    print("| mesh | " + " | ".join(in_process) + " |\n|" + "---|" * (len(in_process) + 1))
+    for mesh, row in memory.items():
+        print(f"| {mesh} | " + " | ".join(f"{row[name]:.0f}" if row.get(name) else "-" for name in in_process) + " |")
     if options.json:
-        Path(options.json).write_text(json.dumps({"machine": machine(), "ms": found}, indent=1))
+        Path(options.json).write_text(json.dumps({"machine": machine(), "ms": found, "MB": memory}, indent=1))
     if options.plot:
         plot(found, names, options.plot)
+    if options.growth:
+        plot_growth(found, names, options.growth)
 
 
 def arguments():
@@ -78,6 +87,7 @@ def arguments():
     )
     parser.add_argument("--json", help="also write the numbers there")
     parser.add_argument("--plot", help="and a picture of the ratios there")
+    parser.add_argument("--growth", help="and a picture of the times over the number of cells there")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -105,33 +115,37 @@ def available(peers):
 
 
 def compare(mesh, names, options):
-    """{name: ms} on one mesh; None where a package fails."""
-    workers = {name: start(name, mesh, options) for name in names if name != "oommf"}
-    times = {name: [] for name in names}
+    """{name: ms} and {name: MB} on one mesh; None where a package fails."""
+    given = ["--meshes", mesh, "--dtype", options.dtype, "--threads", str(options.threads)]
+    workers = {name: start_worker(name, __file__, given, options) for name in names if name != "oommf"}
+    times, memory = {name: [] for name in names}, {}
     for _ in range(options.turns):
         for name in names:
             if name == "oommf":
                 times[name].append(time_oommf(mesh, options))
             elif workers[name] is not None:
                 try:
-                    times[name].append(ask(workers[name], {"seconds": options.seconds}))
+                    answer = ask(workers[name], {"seconds": options.seconds})
+                    times[name].append(answer["seconds"])
+                    memory[name] = answer["MB"]
                 except (RuntimeError, BrokenPipeError):
                     workers[name] = None
     for worker in filter(None, workers.values()):
         worker.stdin.close()
         worker.wait()
-    return {name: min(sample) * 1e3 if sample else None for name, sample in times.items()}
+    return {name: min(sample) * 1e3 if sample else None for name, sample in times.items()}, memory
 
 
-def start(name, mesh, options):
+def start_worker(name, script, arguments, options):
+    """A process of one package: `script --worker NAME ...`, in the Python that has it."""
     python = sys.executable if name.startswith("torchmag") else options.peers / "bin/python"
-    command = [python, __file__, "--worker", name, "--meshes", mesh, "--dtype", options.dtype, "--threads", str(options.threads)]
+    command = [python, script, "--worker", name, *arguments]
     environment = os.environ | {
         "OMP_NUM_THREADS": str(options.threads),
         "NM_BACKEND": name.split()[-1],
-        "NM_DTYPE": options.dtype,
+        "NM_DTYPE": getattr(options, "dtype", "float64"),
         "NM_DEVICE": "cpu",
-        "NM_TORCH_COMPILE": str(int(options.compile_peers)),
+        "NM_TORCH_COMPILE": str(int(getattr(options, "compile_peers", False))),
         "JAX_ENABLE_X64": "1",
         "JAX_PLATFORMS": "cpu",
     }
@@ -143,26 +157,38 @@ def start(name, mesh, options):
 
 
 def work(name, mesh, dtype, threads):
-    """One package: answers each question with the least time of a call, s."""
+    """One package: answers each question with the least time of a call, s, and its peak memory."""
     answers, sys.stdout = sys.stdout, sys.stderr
     n = tuple(map(int, mesh.split("x")))
     makers = {"torchmag": ours, "neuralmag": neuralmag, "magnum.np": magnumnp, "mumax+": mumaxplus}
-    call = makers[name.split()[0]](n, dtype, threads, name)
+    before_it = []
+    call = makers[name.split()[0]](n, dtype, threads, name, lambda: before_it.append(memory()))
     for line in sys.stdin:
         best, stop = float("inf"), time.perf_counter() + json.loads(line)["seconds"]
         call()
+        if Path("/proc/self/clear_refs").exists():
+            Path("/proc/self/clear_refs").write_text("5")
         while time.perf_counter() < stop:
             before = time.perf_counter()
             call()
             best = min(best, time.perf_counter() - before)
-        print(json.dumps(best), file=answers, flush=True)
+        print(json.dumps({"seconds": best, "MB": (memory() - before_it[0]) / 1e6}), file=answers, flush=True)
 
 
-def ours(n, dtype, threads, name):
+def memory():
+    """Peak resident memory of the process since it was reset, bytes."""
+    if not Path("/proc/self/status").exists():
+        return float("nan")
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return 1024 * int(status["VmHWM"].split()[0])
+
+
+def ours(n, dtype, threads, name, imported):
     import torch
 
     import torchmag as tm
 
+    imported()
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
     mesh = tm.Mesh(n[:2] if n[2] == 1 else n, (5e-9, 5e-9, 3e-9))
@@ -174,10 +200,11 @@ def ours(n, dtype, threads, name):
     return lambda: llg(*inputs)
 
 
-def neuralmag(n, dtype, threads, name):
+def neuralmag(n, dtype, threads, name, imported):
     import neuralmag as nm
     import numpy as np
 
+    imported()
     state = nm.State(nm.Mesh(list(n[:2] if n[2] == 1 else n), [5e-9, 5e-9, 3e-9], [0.0, 0.0, 0.0]))
     state.material.Ms, state.material.A, state.material.alpha = 8e5, 1.3e-11, 0.02
     state.m = nm.VectorFunction(state).fill((1.0, 0, 0))
@@ -203,10 +230,11 @@ def neuralmag(n, dtype, threads, name):
     return lambda: rate(0.0, m).block_until_ready()
 
 
-def magnumnp(n, dtype, threads, name):
+def magnumnp(n, dtype, threads, name, imported):
     import magnumnp as mn
     import torch
 
+    imported()
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
     torch.set_default_dtype(getattr(torch, dtype))
@@ -218,9 +246,10 @@ def magnumnp(n, dtype, threads, name):
     return lambda: llg.dm(0.0, m, state)
 
 
-def mumaxplus(n, dtype, threads, name):
+def mumaxplus(n, dtype, threads, name, imported):
     import mumaxplus as mp
 
+    imported()
     magnet = mp.Ferromagnet(mp.World((5e-9, 5e-9, 3e-9)), mp.Grid(n))
     magnet.msat, magnet.aex, magnet.alpha = 8e5, 1.3e-11, 0.02
     # Evaluated on the GPU and copied: its Python interface has no other way to evaluate once.
@@ -251,16 +280,25 @@ def time_oommf(mesh, options):
 
 def evaluations(table):
     """The last "Energy calc count" of an ODT table."""
+    return column(table, "Energy calc count")[-1]
+
+
+def column(table, title):
+    """The numbers under the first title of an ODT table that ends so."""
     columns = next(line for line in table.splitlines() if line.startswith("# Columns:"))
     titles = [braced or plain for braced, plain in re.findall(r"{([^}]*)}|(\S+)", columns.removeprefix("# Columns:"))]
-    rows = [line.split() for line in table.splitlines() if not line.startswith("#")]
-    return float(rows[-1][next(i for i, title in enumerate(titles) if "Energy calc count" in title)])
+    number = next(i for i, text in enumerate(titles) if text.endswith(title))
+    return [float(line.split()[number]) for line in table.splitlines() if not line.startswith("#")]
+
+
+def plot_axes():
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=(7, 4), layout="constrained")
 
 
 def plot(found, names, path):
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure, axes = plot_axes()
     for name in names:
         if not name.startswith("torchmag"):
             ratios = {mesh: row[name] / row["torchmag compiled"] for mesh, row in found.items() if row[name]}
@@ -271,6 +309,22 @@ def plot(found, names, path):
     axes.yaxis.set_minor_formatter("{x:g}")
     figure.legend(loc="outside upper center", ncol=4)
     figure.savefig(path, dpi=120)
+
+
+def plot_growth(found, names, path):
+    """Time over the number of cells."""
+    figure, axes = plot_axes()
+    for name in names:
+        points = {cells(mesh): row[name] for mesh, row in found.items() if row[name]}
+        style = {"linewidth": 2.5} if name == "torchmag compiled" else {"linewidth": 1}
+        axes.loglog(points.keys(), points.values(), "o-", label=name, **style)
+    axes.set(xlabel="cells", ylabel="ms for one right-hand side")
+    figure.legend(loc="outside right center")
+    figure.savefig(path, dpi=120)
+
+
+def cells(mesh):
+    return math.prod(map(int, mesh.split("x")))
 
 
 if __name__ == "__main__":
