@@ -10,7 +10,7 @@ def add_commands(commands):
     convert = commands.add_parser(
         "convert",
         help="trajectories, OVF, npz and tables into each other",
-        description="IN: a trajectory, an OVF or an npz file. OUT by its suffix: .vtkhdf, .h5 (trajectory), .ovf, .omf (one frame), .npz, "
+        description="IN: a trajectory, an OVF or an npz file, or a table (CSV, OOMMF's ODT, mumax3's table.txt). OUT by its suffix: .vtkhdf, .h5 (trajectory), .ovf, .omf (one frame), .npz, "
         ".csv (table of averages); a name without suffix is a folder, which gets an OVF file for each frame.",
     )
     convert.add_argument("source", type=Path, metavar="IN")
@@ -131,12 +131,15 @@ def _npy_info(options):
 
 
 def _table_info(options):
+    import numpy as np
+
     from torchmag import io
 
     table = io.read_table(options.file)
     yield "table", f"{len(table)} rows"
     for name, values in table.columns.items():
-        yield name, (f"{values.min():g} to {values.max():g} {table.units[name]}" if len(table) else table.units[name])
+        known = values[~np.isnan(values)]
+        yield name, (f"{known.min():g} to {known.max():g} {table.units[name]}" if len(known) else table.units[name])
 
 
 def _mesh_info(mesh):
@@ -175,9 +178,12 @@ def _plot_table(options):
     from torchmag import io, plot
 
     table = io.read_table(options.file)
-    if not {"t", "mx", "my", "mz"} <= set(table.columns) or len(table) < 2:
+    # OOMMF's names: Oxs_TimeDriver::Simulation time, Oxs_TimeDriver::mx.
+    columns = {name.rpartition(":")[2]: values for name, values in table.columns.items()}
+    columns |= {"t": columns["Simulation time"]} if "t" not in columns and "Simulation time" in columns else {}
+    if not {"t", "mx", "my", "mz"} <= set(columns) or len(table) < 2:
         raise ValueError(f"{options.file}: expected columns t, mx, my, mz with two rows at least; it has {list(table.columns)}")
-    return plot.averages(table["t"], np.stack([table[name] for name in ("mx", "my", "mz")], 1))
+    return plot.averages(columns["t"], np.stack([columns[name] for name in ("mx", "my", "mz")], 1))
 
 
 def _plot_field(options):

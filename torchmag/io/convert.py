@@ -1,5 +1,6 @@
 """One format into another."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from torchmag.io.atomic import whole
 from torchmag.io.fields import file_name, kind_of
 from torchmag.io.ovf import OVF, read_ovf
 from torchmag.io.ovf_writer import write_ovf
-from torchmag.io.table import Table
+from torchmag.io.table import Table, read_table
 from torchmag.io.trajectory import Trajectory
 from torchmag.magnet import Magnet
 from torchmag.mesh import Mesh
@@ -34,10 +35,10 @@ def convert(source, target, *, frame: int = -1, format: str = "binary8", version
     """Write what one file holds to another, of the kind that the target's suffix says.
 
     Args:
-        source: a trajectory, an OVF or an .npz file (`write_npz`), known by its content.
+        source: a trajectory, an OVF or an .npz file (`write_npz`), or a table (of OOMMF or mumax3 too), known by its content.
         target: .vtkhdf, .h5, .hdf5 or .hdf: a trajectory.  .npz.  .ovf or .omf: one frame; from OVF to OVF the cells stay as they are.
             .csv: a table of averages over the body (weighed by Ms) and of the scalars.  No suffix: a folder with an OVF file for each
-            frame and a table of their times, frames.csv.
+            frame and a table of their times, frames.csv.  A table becomes .csv only, its Oxs_TimeDriver::mx there Oxs_TimeDriver.mx.
         frame: of a source with many, where the target holds one.
         format, version: of OVF, as for `write_ovf`.
         overwrite: replace existing files.
@@ -54,6 +55,9 @@ def convert(source, target, *, frame: int = -1, format: str = "binary8", version
         )
     if target.exists() and source.exists() and target.samefile(source):
         raise ValueError(f"{target}: source and target are the same file")
+    if kind_of(source) == "table":
+        _table_to_csv(source, target, suffix, overwrite)
+        return target
     write = {"trajectory": _to_trajectory, "ovf": _to_ovf, "npz": _to_npz, "table": _to_table, "series": _to_series}
     frames = Frames.open(source)
     try:
@@ -202,6 +206,20 @@ def _to_npz(source, target, overwrite):
         arrays = {"m": source.frames[:], "t": torch.as_tensor(source.times), **source.scalars}
     arrays |= {name: getattr(source, name) for name in ("Ms", "fraction") if getattr(source, name) is not None}
     write_npz(target, arrays, source.mesh, overwrite=overwrite)
+
+
+def _table_to_csv(source, target, suffix, overwrite):
+    if suffix != ".csv":
+        raise ValueError(f"{target}: {source} is a table of numbers, which is written as .csv only")
+    found = read_table(source)
+    # What cannot stand in our names and units is replaced.
+    names = [re.sub(r"[^A-Za-z0-9_.()<>|/ -]", "_", re.sub(":+", ".", name))[:64] for name in found.columns]
+    if len(set(names)) != len(names):
+        raise ValueError(f"{source}: columns that differ only in signs have one name in a .csv: {names}")
+    units = [re.sub(r"[^A-Za-z0-9%^*/.() -]", "", unit)[:32] for unit in found.units.values()]
+    with whole(target, overwrite=overwrite) as part, Table(part, dict(zip(names, units))) as table:
+        for row in zip(*found.columns.values()):
+            table.append(**dict(zip(names, row)))
 
 
 def _to_table(source, target, overwrite):

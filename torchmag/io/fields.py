@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmag.errors import FileFormatError
 from torchmag.io.arrays import MAGIC, read_npy, read_npz
 from torchmag.io.checked import SIGNATURE
+from torchmag.io.foreign_tables import is_foreign
 from torchmag.io.ovf import read_ovf
 from torchmag.io.trajectory import Trajectory
 from torchmag.mesh import Mesh
@@ -25,11 +26,11 @@ def kind_of(path) -> str:
         FileNotFoundError, PermissionError.
     """
     with open(path, "rb") as file:
-        start = file.read(64)
+        start = file.read(256)
     for kind, beginning in zip(KINDS, (SIGNATURE, b"# OOMMF", b"PK\x03\x04", MAGIC)):
         if start.startswith(beginning):
             return kind
-    if start[:1].isalpha() and start.isascii() and b"\x00" not in start:
+    if is_foreign(start) or start[:1].isalpha() and start[:64].isascii() and b"\x00" not in start:
         return "table"
     raise FileFormatError(f"{path}: neither HDF5, OVF, npz, npy nor a table with names in its first row")
 

@@ -11,6 +11,7 @@ import numpy as np
 from torchmag.errors import TableError
 from torchmag.io.atomic import refuse
 from torchmag.io.checked import reading
+from torchmag.io.foreign_tables import is_foreign, parse
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.()<>|/ -]{0,63}")
 UNIT = re.compile(r"[A-Za-z0-9%^*/.() -]{0,32}")
@@ -146,7 +147,10 @@ class Table:
 
 
 def read_table(path, *, drop_unfinished: bool = False) -> Columns:
-    """Read a table of `Table`, or any CSV of numbers with a row of names and a row of units.
+    """Read a table of `Table`, any CSV of numbers with a row of names and a row of units, OOMMF's ODT or mumax3's table.txt.
+
+    Names are the file's ("Oxs_TimeDriver::mx"); what ODT marks as missing is nan; several tables of an ODT file with the same
+    columns are one.
 
     Args:
         path: of the file.
@@ -157,7 +161,15 @@ def read_table(path, *, drop_unfinished: bool = False) -> Columns:
         FileNotFoundError, PermissionError.
     """
     with reading(path, TableError):
-        return _parse(Path(path), drop_unfinished)[0]
+        with open(path, "rb") as file:
+            foreign = is_foreign(file.read(256))
+        if not foreign:
+            return _parse(Path(path), drop_unfinished)[0]
+        names, units, rows = parse(Path(path).read_text("utf-8"), drop_unfinished=drop_unfinished)
+        if not names or len(set(names)) != len(names):
+            raise TableError(f"no columns, or a name given twice: {names[:8]}")
+        values = np.array(rows, float).reshape(len(rows), len(names))
+        return Columns(dict(zip(names, values.T.copy())), dict(zip(names, units)))
 
 
 def _parse(path, drop_unfinished):
