@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from torchmag.solvers.sources import is_transformed
 from torchmag.solvers.stepper import Step, System, is_end, spread
 
 
@@ -41,6 +42,8 @@ class Outputs:
 
     def __init__(self, times: Sequence[float], m: Tensor):
         self.times, self.found, self.next = times, [m, *[None] * (len(times) - 1)], None
+        # All states, once, where none of them has a graph.
+        self.block, self.alive = None, m.requires_grad and torch.is_grad_enabled()
 
     def hits(self, step: Step) -> list[Hit]:
         """The times that a step reaches, each sample's once."""
@@ -72,9 +75,25 @@ class Outputs:
             before = self.found[hit.position]
             before = torch.full_like(state, torch.nan) if before is None else before
             state = torch.where(spread(hit.samples, state), state, before)
-        self.found[hit.position] = state
+        self.found[hit.position] = self._kept(hit.position, state)
+
+    def _kept(self, position, state):
+        """A state where it will be returned, unless it has a graph."""
+        self.alive = self.alive or state.requires_grad or is_transformed((state,))
+        if self.alive:
+            return state
+        if self.block is None:
+            self.block = state.new_empty((len(self.times), *state.shape))
+        self.block[position] = state
+        return self.block[position]
 
     def stacked(self) -> Tensor:
         """(T, *batch, 3, *nodes)."""
-        nothing = torch.full_like(self.found[0], torch.nan)
-        return torch.stack([nothing if state is None else state for state in self.found])
+        if self.block is None or self.alive:
+            nothing = torch.full_like(self.found[0], torch.nan)
+            return torch.stack([nothing if state is None else state for state in self.found])
+        self.block[0] = self.found[0]
+        for row, state in zip(self.block, self.found):
+            if state is None:
+                row.fill_(torch.nan)
+        return self.block
