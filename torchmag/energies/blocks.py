@@ -51,31 +51,32 @@ class Plan:
     mirror: tuple[int, ...]
     odd: bool
 
-    @property
+    @functools.cached_property
     def first(self) -> tuple[int, int]:
         """Cells and length of the axis that is transformed last; on a line of cells there is none."""
         return (self.cells[0], self.lengths[0]) if len(self.cells) > 1 else (1, 1)
 
-    @property
+    @functools.cached_property
     def half(self) -> int:
         """How many frequencies of the first axis are kept: of a small kernel all, for the sake of fewer calls."""
         return self.first[1] // 2 + 1 if self.bytes > BLOCK else self.first[1]
 
-    @property
+    @functools.cached_property
     def middle(self) -> tuple[tuple[int, int], ...]:
         """Cells and length of the axis between the first and the last, if there is one."""
         return tuple(zip(self.cells, self.lengths))[1:-1]
 
-    @property
+    @functools.cached_property
     def columns(self) -> int:
         """Frequencies of all axes but the first."""
         return math.prod([length for _, length in self.middle]) * (self.lengths[-1] // 2 + 1)
 
-    @property
+    @functools.cached_property
     def bytes(self) -> int:
         """Of the spectrum of one sample, float64."""
         return 3 * self.first[1] * self.columns * 16
 
+    @functools.cached_property
     def blocks(self) -> list[tuple[int, int]]:
         """The columns in parts of about BLOCK bytes."""
         width = math.ceil(self.columns / math.ceil(self.bytes / BLOCK))
@@ -86,12 +87,12 @@ class Plan:
         rows = len(kernel)
         spectrum = kernel.movedim(-1, 1) if len(self.cells) > 1 else kernel.unsqueeze(1)  # (rows, first, k[, middle])
         spectrum = spectrum.transpose(2, -1)[:, : self.half].reshape(rows, self.half, self.columns)
-        return torch.cat([spectrum[..., a:b].flatten() for a, b in self.blocks()])
+        return torch.cat([spectrum[..., a:b].flatten() for a, b in self.blocks])
 
     def unpack(self, packed: Tensor) -> Tensor:
         """The kernel again."""
         rows, length = len(self.mirror), self.first[1]
-        kept = torch.cat([self._kernel(packed, a, b) for a, b in self.blocks()], -1)
+        kept = torch.cat([self._kernel(packed, a, b) for a, b in self.blocks], -1)
         signs = packed.new_tensor(self.mirror).reshape(rows, 1, 1)
         mirrored = signs * kept[:, 1 : length - self.half + 1].flip(1)
         whole = torch.cat([kept, mirrored], 1).reshape(rows, length, *[n for _, n in self.middle], -1).transpose(2, -1)
@@ -185,7 +186,7 @@ class _Group:
         count = max(1, BLOCK // (self.plan.columns * 16))
         parts = [slice(a, a + count) for a in range(0, len(self.planes), count)]
         run(lambda part, _: self._forward(part), parts)
-        run(lambda part, _: self._multiply(packed, *part), self.plan.blocks())
+        run(lambda part, _: self._multiply(packed, *part), self.plan.blocks)
         run(lambda part, _: self._backward(part), parts)
 
     def _forward(self, part):

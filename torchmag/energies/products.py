@@ -46,6 +46,10 @@ def multiply(spectrum: np.ndarray, kernel: np.ndarray, table: Table, found: np.n
 
     Of the first axis the kernel keeps frequencies 0 ... kept - 1; the others are their mirror images.
     """
+    if kernel.shape[1] == spectrum.shape[2]:
+        # Nothing is mirrored: one long row.
+        shape, kernel = (*spectrum.shape[:2], 1, -1), kernel.reshape(len(kernel), 1, -1)
+        spectrum, found = spectrum.reshape(shape), found.reshape(shape)
     _compiled()(spectrum, kernel, table.counts, table.rows, table.origins, table.signs, found)
 
 
