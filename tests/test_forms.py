@@ -468,3 +468,29 @@ def test_to_modes_is_asked_only_for_what_is_used(monkeypatch):
     )
     tm.Exchange(body(MESHES[1]), 1.0).field(normal(3, 4, 3))
     assert (0, 0) not in asked[0]
+
+
+def stiffness(m, K: Scalar, J: Scalar, n: Vector):
+    return K * dot(m, m) + J * dot(m, n) ** 2
+
+
+def doubled(m, K: Scalar):
+    return K * (m[0] ** 2 + m[1] ** 2 + 2 * m[2] ** 2)
+
+
+@pytest.mark.parametrize("term", [tm.Exchange, tm.BulkDMI])
+def test_what_is_alike_in_all_components_is_one_coefficient(term):
+    function, _ = term._form()
+    (block,) = compile_form(function, (0, 1)).blocks
+    alike = term is tm.Exchange
+    assert len(block.vectors) == (3 if alike else 0)
+    assert bool(block.variation) != alike
+
+
+def test_only_what_is_alike_is_one_coefficient():
+    (block,) = compile_form(stiffness, (0,)).blocks
+    assert not block.vectors and len(block.variation) == 6
+    (block,) = compile_form(stiffness, (0,), absent=frozenset({"J", "n"})).blocks
+    assert len(block.vectors) == 2 and not block.variation
+    (block,) = compile_form(doubled, (0,)).blocks
+    assert not block.vectors

@@ -36,7 +36,10 @@ _FUNCTIONS = {
 
 @dataclass(frozen=True, eq=False)
 class _Code:
-    """The compiled functions of one block of a form, the sources of their arguments and the slots of their results."""
+    """The compiled functions of one block of a form, the sources of their arguments and the slots of their results.
+
+    Of a slot (field, None, mode) the result is a coefficient, and `vectors` tells the mode that it multiplies.
+    """
 
     counts: tuple[int, ...] | None
     density: Callable
@@ -44,19 +47,18 @@ class _Code:
     variation: Callable
     variation_sources: Sequence[Source]
     slots: Sequence[tuple]
+    vectors: Mapping[tuple, tuple]
 
 
 @functools.cache
 def _emit(form: Form) -> tuple[_Code, ...]:
-    return tuple(
-        _Code(
-            block.counts,
-            *block.emit([block.energy], _FUNCTIONS),
-            *block.emit(list(block.variation.values()), _FUNCTIONS),
-            tuple(block.variation),
-        )
-        for block in form.blocks
-    )
+    codes = []
+    for block in form.blocks:
+        slots = block.variation | {(name, None, mode): value for (name, mode), (value, _) in block.vectors.items()}
+        vectors = {(name, None, mode): origin for (name, mode), (_, origin) in block.vectors.items()}
+        variation = block.emit(list(slots.values()), _FUNCTIONS)
+        codes.append(_Code(block.counts, *block.emit([block.energy], _FUNCTIONS), *variation, tuple(slots), vectors))
+    return tuple(codes)
 
 
 class Kernel(nn.Module):
@@ -112,7 +114,7 @@ class Kernel(nn.Module):
             slots = dict(zip(code.slots, results))
             for name in self.form.fields:
                 if code.counts is None:
-                    found = self._on_modes(slots, name, inputs)
+                    found = self._on_modes(slots, name, inputs, code.vectors)
                 else:
                     found = self._on_points(slots, name, inputs, number)
                 for mode, part in found.items():
@@ -133,10 +135,13 @@ class Kernel(nn.Module):
                 texts.append(f"# {name} of {self.form.name}, {rule}\n{text}")
         return "\n".join(texts)
 
-    def _on_modes(self, slots, name, inputs):
-        """{mode: (*batch, 3, *cells)} from the components of each mode."""
+    def _on_modes(self, slots, name, inputs, vectors):
+        """{mode: (*batch, 3, *cells)} from the components of each mode, or from one coefficient of all."""
         found = {}
         for mode in self.modes:
+            if (name, None, mode) in slots:
+                found[mode] = inputs.scaled(slots[name, None, mode], *vectors[name, None, mode])
+                continue
             planes = [slots.get((name, component, mode), 0.0) for component in range(3)]
             if any(isinstance(plane, Tensor) or plane for plane in planes):
                 found[mode] = inputs.vector(planes)
@@ -195,6 +200,12 @@ class _Inputs:
         counts = self.kernel.codes[number].counts
         return [self._value(source, None if counts is None else number) for source in sources]
 
+    def scaled(self, coefficient, name: str, mode: element.Mode) -> Tensor:
+        """A coefficient, number or (*batch, *cells), times a mode of a node field: (*batch, 3, *cells)."""
+        if isinstance(coefficient, Tensor) and coefficient.ndim:
+            coefficient = coefficient.unsqueeze(-self.dim - 1)
+        return coefficient * self._modes_of(name)[mode]
+
     def vector(self, planes: Sequence, number: int | None = None) -> Tensor:
         """Three component planes, tensors or numbers, to (*batch, 3, *cells[, Q])."""
         planes = [plane if isinstance(plane, Tensor) else self.like.new_full((), plane) for plane in planes]
@@ -230,18 +241,23 @@ class _Inputs:
         return value[(..., *index, *grid)]
 
     def _node_field(self, source, number):
-        if source.name not in self.modes:
-            self.modes[source.name] = layout.to_modes(self.fields[source.name], self.kernel.periodic, self._wanted(source.name))
-        modes = self.modes[source.name]
+        modes = self._modes_of(source.name)
         if number is None:
             return modes[source.mode]
         row = 0 if source.axis is None else 1 + source.axis
         stacked = torch.stack([modes[mode] for mode in self.kernel.modes], -1)
         return stacked @ getattr(self.kernel, f"shapes{number}")[row]
 
+    def _modes_of(self, name):
+        if name not in self.modes:
+            self.modes[name] = layout.to_modes(self.fields[name], self.kernel.periodic, self._wanted(name))
+        return self.modes[name]
+
     def _wanted(self, name):
         """The modes of a node field that any block uses."""
         if any(code.counts is not None for code in self.kernel.codes):
             return self.kernel.modes
         sources = [s for code in self.kernel.codes for s in (*code.density_sources, *code.variation_sources)]
-        return tuple(dict.fromkeys(s.mode for s in sources if s.name == name and s.mode is not None))
+        found = [(s.name, s.mode) for s in sources if s.mode is not None]
+        found += [origin for code in self.kernel.codes for origin in code.vectors.values()]
+        return tuple(dict.fromkeys(mode for origin, mode in found if origin == name))

@@ -16,7 +16,7 @@ import inspect
 import itertools
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
@@ -51,12 +51,16 @@ class Block:
 
     `variation` maps (field, component, slot) to dE/d(slot): on modes a slot is a mode, on points it is None (the value) or
     the axis of a derivative.  `counts` holds the Gauss points per axis, None for a block on modes.
+
+    `vectors` maps (field, mode) to (coefficient, (node field, mode)) where dE/d(slot) is one coefficient times a mode of a node
+    field, component by component: exchange, say.  These are not in `variation`.
     """
 
     energy: sp.Expr
     variation: Mapping[tuple, sp.Expr]
     sources: Mapping[sp.Symbol, Source]
     counts: tuple[int, ...] | None
+    vectors: Mapping[tuple, tuple[sp.Expr, tuple]] = field(default_factory=dict)
 
     def emit(self, expressions: list[sp.Expr], functions: Mapping[str, Callable]) -> tuple[Callable, list[Source]]:
         """A function that returns the list of the expressions' values, and the sources of its arguments."""
@@ -322,7 +326,27 @@ def _on_modes(symbols, part, fluxes, _):
                 value = value / SPACING[symbols.axes[axis]]
             slot = (name, component, mode)
             variation[slot] = variation.get(slot, 0) + symbols.fraction * value
-    return Block(energy, _nonzero(variation), dict(symbols.sources), None)
+    variation = _nonzero(variation)
+    vectors = _vectors(symbols, variation)
+    planes = {slot: value for slot, value in variation.items() if (slot[0], slot[2]) not in vectors}
+    return Block(energy, planes, dict(symbols.sources), None, vectors)
+
+
+def _vectors(symbols, variation):
+    """See `Block.vectors`."""
+    amplitudes = {s: source for s, source in symbols.sources.items() if source.mode is not None}
+    symbol_of, found = {source: s for s, source in amplitudes.items()}, {}
+    for name, mode in dict.fromkeys((slot[0], slot[2]) for slot in variation):
+        planes = [variation.get((name, component, mode), sp.Integer(0)) for component in range(3)]
+        for first in (amplitudes[s] for s in planes[0].free_symbols & amplitudes.keys()):
+            likewise = [symbol_of.get(replace(first, index=(component,))) for component in range(3)]
+            if None in likewise or first.index != (0,):
+                continue
+            coefficient = sp.factor_terms(sp.diff(planes[0], likewise[0]))
+            rest = (plane - coefficient * s for plane, s in zip(planes, likewise))
+            if not coefficient.free_symbols & amplitudes.keys() and all(sp.expand(r) == 0 for r in rest):
+                found[name, mode] = coefficient, (first.name, first.mode)
+    return found
 
 
 def _on_points(symbols, part, fluxes, counts):
