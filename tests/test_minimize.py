@@ -405,3 +405,22 @@ def test_wrong_calls_of_hysteresis(options, kind, match):
     given = {"energy": energy, "m0": m0, "fields": sweep(0.0)} | options
     with pytest.raises(kind, match=match):
         tm.hysteresis(given.pop("energy"), given.pop("m0"), given.pop("fields"), **given)
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_samples_at_rest_are_left_out(method):
+    """With parameters and a drive that belong to samples; each reaches the state of its solo run."""
+    mesh, sizes = grid((6, 4)), []
+    body = tm.Magnet(mesh, 8e5)
+    H = torch.tensor([[2e4, 1e4, 0.0], [-8e4, 5e3, 1e4], [0.0, 3e5, 2e4], [1e6, 1e5, 0.0]]).reshape(2, 2, 3, 1, 1)
+    A = torch.tensor([1e-11, 2e-11]).reshape(2, 1, 1, 1)
+    energy = tm.Exchange(body, A) + tm.Demag(body) + tm.Zeeman(body, lambda t: t / 1e-9 * H)
+    variation = energy.exchange._variation
+    energy.exchange.__dict__["_variation"] = lambda m, values: (sizes.append(m[..., 0, 0, 0].numel()), variation(m, values))[1]
+    m0 = tm.uniform(mesh, (1, 0.25, 0.1))
+    m = tm.minimize(energy, m0, t=1e-9, method=method)
+    assert sizes[-1] < 4 and sorted(set(sizes[1:]), reverse=True) == list(dict.fromkeys(sizes[1:]))
+    for i in range(2):
+        for j in range(2):
+            one = tm.Exchange(body, A[i, 0]) + tm.Demag(body) + tm.Zeeman(body, H[i, j])
+            assert float((m[i, j] - tm.minimize(one, m0, method=method)).abs().max()) < 1e-5

@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from torchmag.samples import Samples
 from torchmag.solvers.sphere import Landscape
 
 # Largest turn of a step, rad: small enough to stay in the basin in which the state began.
@@ -46,6 +47,8 @@ class Descent:
         memory: of the method.
         steps: at which some sample moved.
         evaluations: of the field.
+        rest: None of a whole batch, else {"numbers": which samples all these belong to, and "m", "residual", "stuck" of the whole
+            batch, where the others have ended}.
     """
 
     m: Tensor
@@ -59,6 +62,30 @@ class Descent:
     memory: dict | None = None
     steps: int = 0
     evaluations: int = 1
+    rest: dict | None = None
+
+    def active(self, tolerance: float) -> Tensor:
+        """Samples that go on."""
+        return (self.residual > tolerance) & ~self.stuck
+
+    def samples(self, axes: int) -> Samples | None:
+        """Which these are; `axes` axes follow those of the batch.  None for all."""
+        if self.rest is None:
+            return None
+        return Samples(tuple(self.rest["residual"].shape[:-axes]), self.rest["numbers"])
+
+    def whole(self, axes: int) -> dict[str, Tensor]:
+        """m, residual and stuck of the whole batch."""
+        own, samples = {name: getattr(self, name) for name in ("m", "residual", "stuck")}, self.samples(axes)
+        return own if samples is None else {name: samples.put(self.rest[name], x) for name, x in own.items()}
+
+    def of(self, chosen: Tensor, axes: int) -> "Descent":
+        """That of some of its samples, bool (*samples, 1, *1)."""
+        numbers = chosen.reshape(-1).nonzero().squeeze(-1)
+        part = Samples(tuple(chosen.shape[:-axes]), numbers)
+        found = {name: _each(value, lambda x: part.take(x, axes)) for name, value in vars(self).items() if name != "rest"}
+        rest = self.whole(axes) | {"numbers": numbers if self.rest is None else self.rest["numbers"][numbers]}
+        return Descent(**found, rest=rest)
 
 
 @dataclass
@@ -75,7 +102,7 @@ def descend(landscape: Landscape, make: Callable[..., Method], at: Descent, tole
     if p is None:
         p, slope = _direction(landscape, method, m, g)
     while True:
-        active = (residual > tolerance) & ~stuck
+        active = at.active(tolerance)
         step = torch.where(active, p, 0)
         tried = landscape.turn(m, step)
         h_tried = landscape.field(tried)
@@ -100,7 +127,7 @@ def descend(landscape: Landscape, make: Callable[..., Method], at: Descent, tole
             next_p, next_slope = _direction(landscape, method, m, g)
             p, slope = torch.where(took, next_p, p), torch.where(took, next_slope, slope)
         steps, evaluations = at.steps + moved, at.evaluations + 1
-        at = Descent(m, h, g, residual, stuck, energies, p, slope, method.memory, steps, evaluations)
+        at = Descent(m, h, g, residual, stuck, energies, p, slope, method.memory, steps, evaluations, at.rest)
         yield at
 
 
@@ -126,6 +153,15 @@ def _direction(landscape, method, m, g):
     longest = landscape.longest(p)
     p = p * (LARGEST_TURN / torch.where(longest > LARGEST_TURN, longest, LARGEST_TURN))
     return p, landscape.inner(g, p)
+
+
+def _each(value, change):
+    """A tensor, or those in dictionaries, lists and tuples, changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {name: _each(x, change) for name, x in value.items()}
+    return type(value)(_each(x, change) for x in value) if isinstance(value, list | tuple) else value
 
 
 def _rounding(landscape, h):

@@ -12,6 +12,7 @@ from torchmag.energy import Energy, Sum
 from torchmag.errors import ConvergenceError, NonFiniteError
 from torchmag.layout import component_dim
 from torchmag.solvers.bb import BarzilaiBorwein
+from torchmag.solvers.crowd import can_divide, some_values
 from torchmag.solvers.descent import Search, begin, descend
 from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape
@@ -21,6 +22,8 @@ from torchmag.solvers.system import require_count
 from torchmag.term import as_time, check_field
 
 METHODS = {"lbfgs": LBFGS, "bb": BarzilaiBorwein}
+# Once no more than this part of the samples is under way, they go on alone; dividing costs about as much as one step.
+LEFT = 0.75
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,12 @@ def minimize(
         energy.check(values, m0.shape[: component_dim(energy.mesh)])
         landscape, start = make_landscape(energy, values, m0.detach(), now, frozen, "minimize")
         _require_finite(energy, values, start, now)
-        m, record = _run(landscape, METHODS[method], start, tolerance, max_steps, callback, progress or Search())
+
+        def part(samples, m):
+            return make_landscape(energy, some_values(energy, values, samples), m, now, frozen, "minimize")[0]
+
+        part = part if can_divide(energy, values) else None
+        m, record = _run(landscape, part, METHODS[method], start, tolerance, max_steps, callback, progress or Search())
     resolved, live = trainable(values), leaves(energy)
     if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
         failure = None if record.converged else f"max |m x H| / Ms = {record.residual:.3g}"
@@ -120,16 +128,25 @@ def minimize(
     return m
 
 
-def _run(landscape, make, m, tolerance, max_steps, callback, progress):
-    at = progress.at or begin(landscape, m)
-    path = descend(landscape, make, at, tolerance)
-    while at.steps < max_steps and bool(((at.residual > tolerance) & ~at.stuck).any()):
+def _run(landscape, part, make, m, tolerance, max_steps, callback, progress):
+    at, axes = progress.at or begin(landscape, m), len(landscape.axes)
+    path = descend(landscape if at.rest is None else part(at.samples(axes), at.m), make, at, tolerance)
+    while at.steps < max_steps:
+        active = at.active(tolerance)
+        count = int(active.sum())
+        if not count:
+            break
+        if part is not None and count <= LEFT * active.numel():
+            at = at.of(active, axes)
+            path = descend(part(at.samples(axes), at.m), make, at, tolerance)
         steps, at = at.steps, next(path)
         progress.at = at
         if at.steps > steps and callback is not None:
-            callback(at.steps, float(at.residual.amax()), at.m)
-    residual = float(at.residual.amax())
-    return at.m, Minimization(residual <= tolerance, residual, at.steps, at.evaluations)
+            whole = at.whole(axes)
+            callback(at.steps, float(whole["residual"].amax()), whole["m"])
+    whole = at.whole(axes)
+    residual = float(whole["residual"].amax())
+    return whole["m"], Minimization(residual <= tolerance, residual, at.steps, at.evaluations)
 
 
 def _require_finite(energy, values, m, t):
