@@ -47,6 +47,7 @@ def main():
     parser.add_argument("--runs", type=int, default=256)
     parser.add_argument("--sample", type=int, default=16, help="runs made one by one")
     parser.add_argument("--span", type=float, default=2e-10, help="of each run, s")
+    parser.add_argument("--factor", type=float, default=30, help="field of the fast member")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--peer-python", help='a Python with "neuralmag[torch]"')
@@ -56,7 +57,7 @@ def main():
     print(machine() + f"; {options.threads} threads, {options.runs} runs of {options.span * 1e12:g} ps")
     H = torch.tensor([[-2e4 - 100.0 * number * 256 / options.runs, 4e3, 0.0] for number in range(options.runs)])
     stiff = H.clone()
-    stiff[0] *= 30
+    stiff[0] *= options.factor
     together = batch(H, options)
     every = options.runs // options.sample
     alone = one_by_one(H[::every], options) * options.runs / len(H[::every])

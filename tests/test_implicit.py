@@ -195,3 +195,27 @@ def test_gmres(singular):
     assert float(residual.max()) <= 1e-10
     torch.testing.assert_close(torch.einsum("bij,bj->bi", A, found), b, rtol=0, atol=1e-8)
     assert not bool(found[2].any())
+
+
+def test_a_sample_without_a_gradient_leaves_that_of_the_others():
+    """One that needs more steps than it may make: NaN in what is its own, an error if it is not alone in that."""
+    fields = torch.tensor([[3e6, 2e4, 0.0], [-3e4, 2e4, 0.0], [2e6, 0.0, 1e5]]).reshape(3, 3, 1, 1)
+    H, A = fields.clone().requires_grad_(), torch.tensor(1.3e-11, requires_grad=True)
+    options = {"info": True, "max_steps": 12}
+    m, record = tm.minimize(energy(), start(), params={"zeeman.H": H}, **options)
+    assert not record.converged
+    with pytest.warns(
+        tm.GradientWarning, match=r"minimize: no gradient, since m is no equilibrium .*: sample \(1,\) of the batch"
+    ):
+        (found,) = torch.autograd.grad((m * COTANGENT).sum(), H)
+    assert bool(found[1].isnan().all())
+    for index in (0, 2):
+        alone = fields[index].clone().requires_grad_()
+        (solo,) = torch.autograd.grad((tm.minimize(energy(), start(), params={"zeeman.H": alone}) * COTANGENT).sum(), alone)
+        torch.testing.assert_close(found[index], solo, rtol=1e-3, atol=1e-6 * float(solo.abs().max()))
+    m, _ = tm.minimize(energy(), start(), params={"zeeman.H": H, "exchange.A": A}, **options)
+    with pytest.raises(tm.GradientError, match=r"sample \(1,\) of the batch, which shares parameters"):
+        torch.autograd.grad((m * COTANGENT).sum(), (H, A), retain_graph=True)
+    # Left out of the loss it does no harm.
+    slopes = torch.autograd.grad((m[[0, 2]] * COTANGENT).sum(), (H, A))
+    assert all(bool(slope.isfinite().all()) for slope in slopes) and not bool(slopes[0][1].any())

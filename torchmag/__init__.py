@@ -44,6 +44,7 @@ from torchmag.errors import (
     FileFormatError,
     FormError,
     GradientError,
+    GradientWarning,
     IntegrationError,
     MaxStepsError,
     NonFiniteError,

@@ -38,6 +38,10 @@ class DivergedWarning(RuntimeWarning):
     """A sample of a batch that could not go on; the others did."""
 
 
+class GradientWarning(RuntimeWarning):
+    """A sample of a batch without a gradient; the others have theirs."""
+
+
 class SweepError(RuntimeError):
     """A sweep of which some points failed.
 

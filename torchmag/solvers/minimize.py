@@ -112,12 +112,11 @@ def minimize(
             return make_landscape(energy, some_values(energy, values, samples), m, now, frozen, "minimize")[0]
 
         part = part if can_divide(energy, values) else None
-        m, record = _run(landscape, part, METHODS[method], start, tolerance, max_steps, callback, progress or Search())
+        m, record, residual = _run(landscape, part, METHODS[method], start, tolerance, max_steps, callback, progress or Search())
     resolved, live = trainable(values), leaves(energy)
     if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
-        failure = None if record.converged else f"max |m x H| / Ms = {record.residual:.3g}"
         field = lambda m, values: energy.field(m, now, values)
-        m = attach(Balance(field, values, resolved, live, landscape, "minimize", failure), m, m0)
+        m = attach(Balance(field, values, resolved, live, landscape, "minimize", residual, tolerance), m, m0)
     if info:
         return m, record
     if not record.converged:
@@ -146,7 +145,7 @@ def _run(landscape, part, make, m, tolerance, max_steps, callback, progress):
             callback(at.steps, float(whole["residual"].amax()), whole["m"])
     whole = at.whole(axes)
     residual = float(whole["residual"].amax())
-    return whole["m"], Minimization(residual <= tolerance, residual, at.steps, at.evaluations)
+    return whole["m"], Minimization(residual <= tolerance, residual, at.steps, at.evaluations), whole["residual"]
 
 
 def _require_finite(energy, values, m, t):

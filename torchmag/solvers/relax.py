@@ -91,13 +91,13 @@ def relax(
     values = llg.prepare(params)
     llg.check(values, m0.shape[: component_dim(llg.mesh)])
     if is_transformed((m0, *every_tensor(values, llg))):
-        m, record = _run(llg, values, m0, float(t), tolerance, max_steps, callback, progress)
+        m, record, _ = _run(llg, values, m0, float(t), tolerance, max_steps, callback, progress)
     else:
         with torch.no_grad():
-            m, record = _run(llg, values, m0.detach(), float(t), tolerance, max_steps, callback, progress)
+            m, record, residual = _run(llg, values, m0.detach(), float(t), tolerance, max_steps, callback, progress)
         resolved, live = trainable(values), leaves(llg)
         if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
-            m = _with_gradient(llg, values, m, m0, as_time(t, "relax"), resolved, live, record)
+            m = _with_gradient(llg, values, m, m0, as_time(t, "relax"), resolved, live, residual, tolerance)
     if info:
         return m, record
     if not record.converged:
@@ -108,16 +108,15 @@ def relax(
     return m
 
 
-def _with_gradient(llg, values, m, m0, t, resolved, live, record):
+def _with_gradient(llg, values, m, m0, t, resolved, live, residual, tolerance):
     with torch.no_grad():
         landscape, _ = make_landscape(llg.energy, values["energy"], m, t, llg.frozen, "relax")
-    failure = None if record.converged else f"max |m x H| / Ms = {record.residual:.3g}"
     field = lambda m, values: llg.effective_field(m, t, values)
-    return attach(Balance(field, values, resolved, live, landscape, "relax", failure), m, m0)
+    return attach(Balance(field, values, resolved, live, landscape, "relax", residual, tolerance), m, m0)
 
 
 def _run(llg, values, m0, now, tolerance, max_steps, callback, progress):
-    """m and the record."""
+    """m, the record, and the residual of each sample."""
     values = values | {"alpha": m0.new_full((), DAMPING)}
     system = llg_system(llg, values, m0, 0.0, 1.0)
     # Not compiled: only its shape counts.
@@ -177,8 +176,8 @@ def _run(llg, values, m0, now, tolerance, max_steps, callback, progress):
                 callback(steps, float(residual.max()), m)
             if steps >= max_steps:
                 break
-    residual = float(residual.max())
-    return m, Relaxation(residual <= tolerance, residual, steps, evaluations)
+    worst = float(residual.max())
+    return m, Relaxation(worst <= tolerance, worst, steps, evaluations), residual
 
 
 def _residual(llg: LLG, values: Values, largest: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
