@@ -50,55 +50,10 @@ def multiply(spectrum: np.ndarray, kernel: np.ndarray, table: Table, found: np.n
         # Nothing is mirrored: one long row.
         shape, kernel = (*spectrum.shape[:2], 1, -1), kernel.reshape(len(kernel), 1, -1)
         spectrum, found = spectrum.reshape(shape), found.reshape(shape)
-    _compiled()(spectrum, kernel, table.counts, table.rows, table.origins, table.signs, found)
+    _loops().multiply(spectrum, kernel, table.counts, table.rows, table.origins, table.signs, found)
 
 
 @functools.cache
-def _compiled():
-    numba = importlib.import_module("numba")
-
-    def compile(function):
-        try:
-            return numba.njit(function, nogil=True, fastmath={"contract"}, cache=True)
-        except RuntimeError:  # there is no folder to keep it in
-            return numba.njit(function, nogil=True, fastmath={"contract"})
-
-    one, two, three = compile(_one), compile(_two), compile(_three)
-
-    def multiply(spectrum, kernel, counts, rows, origins, signs, found):
-        kept, length, real = kernel.shape[1], spectrum.shape[2], kernel.dtype.type
-        for sample in range(spectrum.shape[0]):
-            x = spectrum[sample]
-            for i in range(length):
-                mirrored = int(i >= kept)
-                j = length - i if mirrored else i
-                for target in range(3):
-                    out, r, o, s = found[sample, target, i], rows[target], origins[target], signs[mirrored, target]
-                    if counts[target] == 0:
-                        out[:] = 0
-                        continue
-                    a, b, c = real(s[0]), real(s[1]), real(s[2])
-                    if counts[target] == 1:
-                        one(out, a, kernel[r[0], j], x[o[0], i])
-                    elif counts[target] == 2:
-                        two(out, a, kernel[r[0], j], x[o[0], i], b, kernel[r[1], j], x[o[1], i])
-                    else:
-                        f, g, h = kernel[r[0], j], kernel[r[1], j], kernel[r[2], j]
-                        three(out, a, f, x[o[0], i], b, g, x[o[1], i], c, h, x[o[2], i])
-
-    return compile(multiply)
-
-
-def _one(out, a, f, x):
-    for i in range(len(out)):
-        out[i] = (a * f[i]) * x[i]
-
-
-def _two(out, a, f, x, b, g, y):
-    for i in range(len(out)):
-        out[i] = (a * f[i]) * x[i] + (b * g[i]) * y[i]
-
-
-def _three(out, a, f, x, b, g, y, c, h, z):
-    for i in range(len(out)):
-        out[i] = (a * f[i]) * x[i] + (b * g[i]) * y[i] + (c * h[i]) * z[i]
+def _loops():
+    # Not before the first product: numba takes half a second to import.
+    return importlib.import_module("torchmag.energies.loops")
