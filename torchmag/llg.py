@@ -101,6 +101,10 @@ class LLG(Sealed, Parametric):
     def reference(self) -> Tensor:
         return self.energy.reference
 
+    def __call__(self, t, m: Tensor, values: Values | None = None) -> Tensor:
+        # To compiled code a number is a constant: each time would have a graph of its own.
+        return super().__call__(as_time(t, "LLG") if isinstance(t, int | float) else t, m, values)
+
     def forward(self, t, m: Tensor, values: Values | None = None) -> Tensor:
         values = self.complete(t, m, values)
         return self._rate(m, self._effective(t, m, values), values)
