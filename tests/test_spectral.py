@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import torchmag as tm
-from torchmag.energies import blocks, spectral
+from torchmag.energies import plans, spectral
 from torchmag.testing import SPACING
 
 MESHES = [(5,), (4, 3), (3, 1, 2), (3, 2, 3)]
@@ -22,19 +22,18 @@ def sample(n, *batch):
     return torch.randn(*batch, 3, *n, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.fixture(autouse=True, params=["torch", "ducc0"])
+@pytest.fixture(autouse=True, params=["torch", "compiled"])
 def library(request, monkeypatch):
     """The FFT in use."""
     if request.param == "torch":
-        monkeypatch.setattr(blocks, "available", lambda: False)
-    elif not blocks.available():
-        pytest.skip("ducc0 is not installed")
+        monkeypatch.setattr(plans, "available", lambda: False)
+    elif not plans.available():
+        pytest.skip("there is no C++ compiler")
     return request.param
 
 
 def set_blocks(monkeypatch, size):
     monkeypatch.setattr(spectral, "BLOCK", size)
-    monkeypatch.setattr(blocks, "BLOCK", size)
 
 
 @pytest.fixture
@@ -124,11 +123,11 @@ def test_single_precision(n, monkeypatch):
 
 @pytest.mark.parametrize("n", [*MESHES, (12, 10), (6, 5, 8)])
 def test_without_the_library_that_made_the_kernel(n, library, monkeypatch):
-    # A kernel that was made for ducc0, such as that of an unpickled module, where ducc0 is missing.
+    # A kernel that was made for compiled code, such as that of an unpickled module, where there is none.
     set_blocks(monkeypatch, 1000)
     made, x = fields(n), sample(n, 2)
     expected = {name: field(x) for name, field in made.items()}
-    monkeypatch.setattr(blocks, "available", lambda: False)
+    monkeypatch.setattr(plans, "available", lambda: False)
     for name, field in made.items():
         torch.testing.assert_close(field(x), expected[name])
         torch.testing.assert_close(compiled(field)(x), expected[name])
@@ -141,7 +140,7 @@ def test_threads(batch, library, monkeypatch):
     n = (6, 5, 8)
     x, before = sample(n, *batch), torch.get_num_threads()
     set_blocks(monkeypatch, 1000)
-    monkeypatch.setattr(blocks, "SMALL", 0)
+    monkeypatch.setattr(plans, "SMALL", 0)
     try:
         found = {}
         for threads in (1, 3):

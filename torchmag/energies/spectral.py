@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from torchmag.energies import blocks
+from torchmag.energies import plans
 from torchmag.mesh import Mesh
 
 # One block's spectrum, bytes: about the second-level cache of one core.
@@ -33,8 +33,8 @@ class Convolution:
         parities: for each row of the kernel and each of the three axes, whether it is odd along it, else it is even.
         odd: the kernel is odd, its transform imaginary; else it is even and real.
 
-    On the CPU, if ducc0 can be imported, the kernel is kept as `blocks.Plan` reads it, in one dimension, and torch's FFT is
-    not used (see `blocks`).
+    On the CPU, where there is compiled code for it (see `native`), the kernel is kept as `plans.Plan` says, in one dimension, and
+    torch's FFT is not used.
     """
 
     mesh: Mesh
@@ -45,7 +45,7 @@ class Convolution:
     axes: tuple[int, ...] = field(init=False)
     cells: tuple[int, ...] = field(init=False)
     lengths: tuple[int, ...] = field(init=False)
-    plan: blocks.Plan | None = field(init=False)
+    plan: plans.Plan | None = field(init=False)
 
     def __post_init__(self):
         axes = tuple(axis for axis, n in enumerate(self.mesh.cells) if n > 1)
@@ -53,9 +53,15 @@ class Convolution:
         object.__setattr__(self, "cells", tuple(self.mesh.cells[axis] for axis in axes))
         object.__setattr__(self, "lengths", tuple(padded_length(self.mesh, axis) for axis in axes))
         plan = None
-        if axes and self.parities:
-            mirror = tuple(-1 if odd_axes[axes[0]] else 1 for odd_axes in self.parities)
-            plan = blocks.Plan(self.cells, self.lengths, self.terms, mirror, self.odd)
+        if axes and self.parities and all(rest(length) == 1 for length in self.lengths):
+            cells = (*self.mesh.cells, 1, 1)[:3]
+            plan = plans.Plan(
+                cells,
+                tuple(padded_length(self.mesh, axis) if n > 1 else 1 for axis, n in enumerate(cells)),
+                self.terms,
+                self.parities,
+                self.odd,
+            )
         object.__setattr__(self, "plan", plan)
         _define_operator()
 
@@ -72,7 +78,7 @@ class Convolution:
         if not rows:
             return torch.zeros(0, *self.lengths, dtype=torch.float64)
         kernel = torch.stack([self._transform(*row) for row in zip(rows, self.parities)])
-        return self.plan.pack(kernel) if self.plan and blocks.available() and device.type == "cpu" else kernel
+        return self.plan.pack(kernel) if self.plan and plans.available() and device.type == "cpu" else kernel
 
     def _transform(self, kernel, odd_axes):
         """The transform of a real kernel, its imaginary part where it is odd, else its real part: (*spectrum)."""
@@ -89,7 +95,7 @@ class Convolution:
         """(*batch, 3, *cells) -> same, with a kernel (see `kernel`) in the same precision."""
         if not torch.compiler.is_compiling():
             return _Apply.apply(x, kernel, self)
-        if self._is_packed(kernel) and x.device.type == "cpu" and blocks.available() and not _is_transformed():
+        if self._is_packed(kernel) and x.device.type == "cpu" and plans.available() and not _is_transformed():
             operators = torch.ops.torchmag
             convolve = operators.convolve if torch.is_grad_enabled() else operators.convolve_untaped
             return convolve.default(x, kernel, self.plan.encode())
@@ -103,8 +109,8 @@ class Convolution:
         """The convolution without derivatives, outside of a graph."""
         if self._is_packed(kernel):
             # Within a Function torch has wrapped tensors without storage, for batches of cotangents.
-            if x.device.type == "cpu" and blocks.available() and torch._C._has_storage(x):
-                return _by_blocks(x, kernel, self.plan)
+            if x.device.type == "cpu" and plans.available() and torch._C._has_storage(x):
+                return plans.convolve(self.plan, x.detach(), kernel.detach())
             kernel = self.plan.unpack(kernel)
         return self._whole(x, kernel)
 
@@ -201,12 +207,6 @@ class _Apply(torch.autograd.Function):
         return _Apply.apply(x.movedim(in_dims[0], 0), kernel, convolution), 0
 
 
-def _by_blocks(x, kernel, plan):
-    flat = x.detach().contiguous().numpy().reshape(-1, 3, *plan.cells)
-    found = blocks.convolve(plan, flat, kernel.detach().numpy(), torch.get_num_threads())
-    return torch.from_numpy(found.reshape(x.shape))
-
-
 def _keep(ctx, inputs, output):
     _, ctx.kernel, ctx.plan = inputs
 
@@ -223,7 +223,7 @@ def _define_operator():
     # Where no gradient is asked for, the dispatcher is left through the shorter way.
     for name in ("convolve", "convolve_untaped"):
         library.define(name + signature)
-        library.impl(name, lambda x, kernel, plan: _by_blocks(x, kernel, blocks.Plan.decode(tuple(plan))), "CPU")
+        library.impl(name, lambda x, kernel, plan: plans.convolve(plans.Plan.decode(tuple(plan)), x, kernel), "CPU")
         torch.library.register_fake(f"torchmag::{name}", lambda x, kernel, plan: x.new_empty(x.shape), lib=library)
     torch.library.register_autograd("torchmag::convolve", _derive, setup_context=_keep, lib=library)
     return library
@@ -244,12 +244,13 @@ def padded_length(mesh: Mesh, axis: int) -> int:
     if mesh.periodic(axis) or n == 1:
         return n
     length = 2 * n - 1
-    while _rest(length) != 1:
+    while rest(length) != 1:
         length += 1
     return length
 
 
-def _rest(number):
+def rest(number: int) -> int:
+    """What is left without the factors 2, 3, 5, 7."""
     for prime in (2, 3, 5, 7):
         while number % prime == 0:
             number //= prime

@@ -1,0 +1,199 @@
+"""Convolution on the CPU by the compiled code of `convolve.cpp`: what it is told, and the order in which it reads a kernel."""
+
+import ctypes
+import functools
+import math
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from torchmag.energies import native
+
+RADICES = (8, 4, 2, 3, 5, 7)
+# Lines that the kernel keeps side by side, as in the C++.
+PACK = 16
+# Samples of less than this many numbers in all are not worth a second thread.
+SMALL = 2**12
+# After a fork OpenMP has lost its threads and would wait for them.
+_PROCESS = os.getpid()
+
+
+def available() -> bool:
+    """Whether there is compiled code for this machine."""
+    return native.library() is not None
+
+
+# What torch.compiler.assume_constant_result does, which imports the whole compiler.
+available._dynamo_marked_constant = True
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to convolve.
+
+    Attributes:
+        cells, lengths: of the three axes, and the lengths of their transforms, with no prime factor beyond 7.
+        terms: (target, origin, row, sign), see `Convolution`.
+        parities: for each row of the kernel and each axis, whether it is odd along it.
+        odd: the kernel's transform is imaginary.
+    """
+
+    cells: tuple[int, ...]
+    lengths: tuple[int, ...]
+    terms: tuple[tuple[int, ...], ...]
+    parities: tuple[tuple[bool, ...], ...]
+    odd: bool
+
+    @functools.cached_property
+    def order(self) -> tuple[int, ...]:
+        """The axes: first and last of those with more than one cell, the third between; a long one last, as lines lie side by side there."""
+        axes = [axis for axis in range(3) if self.cells[axis] > 1] or [0]
+        if self.cells[axes[-1]] < PACK:
+            longest = max(reversed(axes), key=lambda axis: self.cells[axis])
+            axes.sort(key=lambda axis: axis == longest)
+        flat = [axis for axis in range(3) if axis not in axes]
+        return (axes[0], *axes[1:-1], *flat, *axes[1:][-1:])
+
+    @functools.cached_property
+    def turned(self) -> bool:
+        """Whether fields are to be transposed."""
+        axes = [axis for axis in self.order if self.cells[axis] > 1]
+        return axes != sorted(axes)
+
+    def _ordered(self, values):
+        return [values[axis] for axis in self.order]
+
+    @functools.cached_property
+    def spectrum(self) -> list[int]:
+        """The shape of a kernel's row, with the axes of one cell: the last axis with more has its first half only."""
+        shape, last = list(self.lengths), max((axis for axis in range(3) if self.cells[axis] > 1), default=0)
+        shape[last] = shape[last] // 2 + 1
+        return shape
+
+    @functools.cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Of a kernel as it is kept: groups of lines, packs of a group, frequencies along a line, rows, lines of a pack."""
+        first, middle, last = self._ordered(self.lengths)
+        groups, lines = (first // 2 + 1, middle) if middle > 1 else (1, first // 2 + 1)
+        return groups, -(-lines // PACK), last // 2 + 1, len(self.parities), PACK
+
+    def pack(self, kernel: Tensor) -> Tensor:
+        """A kernel (rows, *spectrum), axes in reverse order, as it is kept: one number after the other.
+
+        Its transform is even or odd along each axis: half is kept of the first and of the last.
+        """
+        first, middle, _ = self._ordered(self.lengths)
+        groups, packs, half, rows, _ = self.shape
+        kernel = self._mirror(kernel.reshape(rows, *reversed(self.spectrum)).permute(0, 3, 2, 1))
+        kernel = kernel.permute(0, *(1 + axis for axis in self.order))[:, : first // 2 + 1, :, :half]
+        kernel = _reverse_digits(kernel, 2, radices(middle)[::-1])
+        lines = kernel.reshape(rows, groups, -1, half)
+        lines = torch.nn.functional.pad(lines, (0, 0, 0, packs * PACK - lines.shape[2]))
+        return lines.reshape(rows, groups, packs, PACK, half).permute(1, 2, 4, 0, 3).flatten()
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """The kernel again."""
+        first, middle, _ = self._ordered(self.lengths)
+        groups, packs, half, rows, _ = self.shape
+        lines = packed.reshape(self.shape).permute(3, 0, 1, 4, 2).reshape(rows, groups, packs * PACK, half)
+        lines = lines[:, :, : middle if middle > 1 else first // 2 + 1]
+        kernel = _reverse_digits(lines.reshape(rows, first // 2 + 1, middle, half), 2, radices(middle))
+        kernel = self._mirror(kernel.permute(0, *(1 + self.order.index(axis) for axis in range(3))))
+        for axis, length in enumerate(self.spectrum):
+            kernel = kernel.narrow(1 + axis, 0, length)
+        lengths = [length for axis, length in enumerate(self.spectrum) if self.cells[axis] > 1]
+        return kernel.permute(0, 3, 2, 1).reshape(rows, *reversed(lengths))
+
+    def _mirror(self, kernel):
+        """All frequencies of the axes of which only those up to the middle are there: (rows, *spectrum)."""
+        for axis, length in enumerate(self.lengths):
+            missing = length - kernel.shape[1 + axis]
+            if missing:
+                signs = kernel.new_tensor([-1.0 if odd[axis] else 1.0 for odd in self.parities]).reshape(-1, 1, 1, 1)
+                kernel = torch.cat([kernel, signs * kernel.narrow(1 + axis, 1, missing).flip(1 + axis)], 1 + axis)
+        return kernel
+
+    def encode(self) -> list[int]:
+        """As whole numbers, for an operator of torch."""
+        parities = [int(odd) for row in self.parities for odd in row]
+        return [
+            *self.cells,
+            *self.lengths,
+            int(self.odd),
+            len(self.parities),
+            *parities,
+            *(x for term in self.terms for x in term),
+        ]
+
+    @staticmethod
+    @functools.cache
+    def decode(numbers: tuple[int, ...]) -> "Plan":
+        """From `encode`."""
+        cells, lengths, odd, end = numbers[:3], numbers[3:6], bool(numbers[6]), 8 + 3 * numbers[7]
+        parities = tuple(tuple(map(bool, numbers[i : i + 3])) for i in range(8, end, 3))
+        return Plan(cells, lengths, tuple(numbers[i : i + 4] for i in range(end, len(numbers), 4)), parities, odd)
+
+
+@functools.cache
+class _Handle:
+    """A plan as the compiled code has it, kept as long as the process: some kilobytes for each mesh."""
+
+    def __init__(self, plan, dtype):
+        dtype = str(dtype).removeprefix("torch.")
+        cells, lengths = plan._ordered(plan.cells), plan._ordered(plan.lengths)
+        axes = [x for n in lengths for x in (len(radices(n)), *radices(n), *positions(n))]
+        mirror = [-1 if odd[plan.order[2]] else 1 for odd in plan.parities]
+        terms = [x for term in plan.terms for x in term]
+        numbers = [*axes, len(plan.parities), int(plan.odd), len(plan.terms), *terms, *mirror]
+        make, size, self.convolve = (getattr(native.library(), f"{name}_{dtype}") for name in ("plan", "workspace", "convolve"))
+        make.restype, size.restype, size.argtypes = ctypes.c_void_p, ctypes.c_long, [ctypes.c_void_p]
+        self.convolve.argtypes, self.convolve.restype = [*[ctypes.c_void_p] * 5, ctypes.c_long, ctypes.c_int], None
+        self.pointer = make(*((ctypes.c_int * len(given))(*given) for given in (numbers, cells, lengths)))
+        self.workspace, self.size = size(self.pointer), 3 * math.prod(cells)
+
+
+def convolve(plan: Plan, x: Tensor, packed: Tensor) -> Tensor:
+    """(*batch, 3, *cells) -> same, contiguous, with a kernel from `Plan.pack` in the same precision; nothing is taped."""
+    handle, found = _Handle(plan, x.dtype), x.new_empty(x.shape)
+    if plan.turned:
+        shape = (-1, 3, *plan.cells)
+        turned = x.reshape(shape).permute(0, 1, *(2 + axis for axis in plan.order)).contiguous()
+        result = torch.empty_like(turned)
+        _call(handle, turned, packed, result)
+        found.view(shape).copy_(result.permute(0, 1, *(2 + plan.order.index(axis) for axis in range(3))))
+    else:
+        _call(handle, x.contiguous(), packed, found)
+    return found
+
+
+def _call(handle, x, packed, found):
+    samples, packed = x.numel() // handle.size, packed.contiguous()
+    threads = torch.get_num_threads() if x.numel() >= SMALL and os.getpid() == _PROCESS else 1
+    work = x.new_empty(handle.workspace * (threads if samples >= threads else 1))
+    handle.convolve(handle.pointer, x.data_ptr(), packed.data_ptr(), found.data_ptr(), work.data_ptr(), samples, threads)
+
+
+def radices(length: int) -> list[int]:
+    """The factors of a transform, from the first pass on; 8 and 2 make two passes of 4."""
+    found = []
+    for radix in RADICES:
+        while length % radix == 0 and (radix, length & -length) != (8, 16):
+            found.append(radix)
+            length //= radix
+    if length > 1:
+        raise ValueError(f"no transform of a length with the factor {length}")
+    return found
+
+
+def positions(length: int) -> list[int]:
+    """Where a transform leaves each frequency: their digits, with the radices as bases, are reversed."""
+    return _reverse_digits(torch.arange(length), 0, radices(length)).tolist()
+
+
+def _reverse_digits(x, dim, bases):
+    """x with each index along `dim` replaced by the one that has its digits in reverse order."""
+    last = dim + len(bases)
+    digits = x.unflatten(dim, bases) if bases else x
+    return digits.permute(*range(dim), *reversed(range(dim, last)), *range(last, digits.ndim)).reshape(x.shape)
