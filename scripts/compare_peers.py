@@ -5,7 +5,8 @@
 Exchange (13e-12 J/m), demagnetising field, Ms = 8e5 A/m, alpha = 0.02, cells of 5 x 5 x 3 nm^3, m random.  --peers is a virtual environment
 that is made on first use.  Every package has a process of its own; within a turn each is timed once, so that other load hits all alike;
 the minimum over the turns counts.  OOMMF is timed as a run: the wall time that more steps take, over the evaluations that they make, and so
-with the overhead of its stages.
+with the overhead of its stages.  With --integrate all are (the protocol of Abert et al. 2024, Fig. 6): each integrates STEPS steps of 1 fs, by
+Dormand and Prince's method, or what it has instead (NeuralMag with torch: RK4, magnum.np: RKF45), and the time is divided by the evaluations.
 """
 
 import argparse
@@ -27,6 +28,7 @@ PACKAGES = {
     "magnum.np": ("magnumnp", "torch"),
     "mumax+": (),  # built from source by the user, for CUDA only
 }
+STEPS, STEP = 10, 1e-15
 MIF = """# MIF 2.1
 Parameter limit 10
 set size [list {size}]
@@ -46,7 +48,7 @@ Schedule DataTable archive Step 1
 def main():
     options = arguments()
     if options.worker:
-        return work(options.worker, options.meshes[0], options.dtype, options.threads)
+        return work(options.worker, options.meshes[0], options)
     print(machine() + f"; {options.dtype}, {options.threads} threads; ms, minimum over {options.turns} turns")
     names = ["torchmag", "torchmag compiled", *available(options.peers)] + (["oommf"] if options.oommf else [])
     print("| mesh | " + " | ".join(names) + " | fastest peer / ours |\n|" + "---|" * (len(names) + 2))
@@ -78,6 +80,7 @@ def arguments():
     parser.add_argument("--meshes", nargs="+", default=MESHES)
     parser.add_argument("--dtype", default="float64", choices=["float32", "float64"])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--integrate", action="store_true", help="time runs over their evaluations, not calls")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each package in each turn")
     parser.add_argument("--peers", type=Path, help="virtual environment of the other packages")
@@ -116,7 +119,7 @@ def available(peers):
 
 def compare(mesh, names, options):
     """{name: ms} and {name: MB} on one mesh; None where a package fails."""
-    given = ["--meshes", mesh, "--dtype", options.dtype, "--threads", str(options.threads)]
+    given = ["--meshes", mesh, "--dtype", options.dtype, "--threads", str(options.threads), *["--integrate"] * options.integrate]
     workers = {name: start_worker(name, __file__, given, options) for name in names if name != "oommf"}
     times, memory = {name: [] for name in names}, {}
     for _ in range(options.turns):
@@ -156,13 +159,16 @@ def start_worker(name, script, arguments, options):
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
 
 
-def work(name, mesh, dtype, threads):
-    """One package: answers each question with the least time of a call, s, and its peak memory."""
+def work(name, mesh, options):
+    """One package: answers each question with the least time of an evaluation, s, and its peak memory."""
     answers, sys.stdout = sys.stdout, sys.stderr
     n = tuple(map(int, mesh.split("x")))
     makers = {"torchmag": ours, "neuralmag": neuralmag, "magnum.np": magnumnp, "mumax+": mumaxplus}
     before_it = []
-    call = makers[name.split()[0]](n, dtype, threads, name, lambda: before_it.append(memory()))
+    maker = makers[name.split()[0]]
+    call, integrate = maker(n, options.dtype, options.threads, name, lambda: before_it.append(memory()))
+    if options.integrate:
+        call = integrate
     for line in sys.stdin:
         call()
         if Path("/proc/self/clear_refs").exists():
@@ -170,8 +176,8 @@ def work(name, mesh, dtype, threads):
         best, stop = float("inf"), time.perf_counter() + json.loads(line)["seconds"]
         while time.perf_counter() < stop or best == float("inf"):
             before = time.perf_counter()
-            call()
-            best = min(best, time.perf_counter() - before)
+            answer = call()
+            best = min(best, (time.perf_counter() - before) / (answer if options.integrate else 1))
         print(json.dumps({"seconds": best, "MB": (memory() - before_it[0]) / 1e6}), file=answers, flush=True)
 
 
@@ -197,7 +203,12 @@ def ours(n, dtype, threads, name, imported):
     inputs = torch.zeros((), dtype=torch.float64), tm.random(mesh, seed=1).to(film.reference), llg.prepare()
     if name.endswith("compiled"):
         llg.compile(fullgraph=True, dynamic=False)
-    return lambda: llg(*inputs)
+
+    def integrate():
+        tm.solve(llg, inputs[1], [0.0, STEPS * STEP], step=STEP)
+        return 6 * STEPS + 1
+
+    return lambda: llg(*inputs), integrate
 
 
 def neuralmag(n, dtype, threads, name, imported):
@@ -220,14 +231,29 @@ def neuralmag(n, dtype, threads, name, imported):
         torch.set_num_threads(threads)
         torch.set_grad_enabled(False)
         m, t = torch.tensor(m, dtype=state.m.tensor.dtype), torch.zeros((), dtype=state.m.tensor.dtype)
-        rate = state.resolve(llg_rhs, ["t", "m"])
-        return lambda: rate(t, m)
+        rate, times = state.resolve(llg_rhs, ["t", "m"]), state.tensor([0.0, STEPS * STEP])
+        solver = nm.LLGSolver(state, solver_options={"method": "rk4", "options": {"step_size": STEP / 1e-9}})
+
+        def integrate():
+            solver.solve(times)
+            return 4 * STEPS
+
+        return lambda: rate(t, m), integrate
+    import diffrax
     import jax
     from neuralmag.backends.jax.llg_solver_jax import llg_rhs
 
     m = jax.numpy.asarray(m, dtype=state.m.tensor.dtype)
     rate = jax.jit(state.resolve(llg_rhs, ["t", "m"]))
-    return lambda: rate(0.0, m).block_until_ready()
+    solver = nm.LLGSolver(state)
+    solver._stepsize_controller, solver._dt0 = diffrax.ConstantStepSize(), STEP
+    solve, times = jax.jit(lambda t: solver.solve(t).ys), state.tensor([0.0, STEPS * STEP])
+
+    def integrate():
+        solve(times).block_until_ready()
+        return 6 * STEPS + 1
+
+    return lambda: rate(0.0, m).block_until_ready(), integrate
 
 
 def magnumnp(n, dtype, threads, name, imported):
@@ -243,7 +269,22 @@ def magnumnp(n, dtype, threads, name, imported):
     m = torch.nn.functional.normalize(torch.randn(*n, 3), dim=-1)
     state.m = m
     llg = mn.LLGSolver([mn.DemagField(), mn.ExchangeField()])
-    return lambda: llg.dm(0.0, m, state)
+    calls = [0]
+
+    def counted(*arguments, **options):
+        calls[0] += 1
+        return llg.dm(*arguments, **options)
+
+    runner = mn.LLGSolver([])
+    runner._solver = mn.RKF45(counted)
+
+    def integrate():
+        state.t, state.m, calls[0] = 0.0, m, 0
+        for _ in range(STEPS):
+            runner.step(state, STEP)
+        return calls[0]
+
+    return lambda: llg.dm(0.0, m, state), integrate
 
 
 def mumaxplus(n, dtype, threads, name, imported):
@@ -253,7 +294,7 @@ def mumaxplus(n, dtype, threads, name, imported):
     magnet = mp.Ferromagnet(mp.World((5e-9, 5e-9, 3e-9)), mp.Grid(n))
     magnet.msat, magnet.aex, magnet.alpha = 8e5, 1.3e-11, 0.02
     # Evaluated on the GPU and copied: its Python interface has no other way to evaluate once.
-    return lambda: magnet.torque.eval()
+    return lambda: magnet.torque.eval(), None
 
 
 def time_oommf(mesh, options):

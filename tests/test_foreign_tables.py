@@ -1,6 +1,7 @@
 """Tables of OOMMF (ODT) and mumax3 (table.txt), written as their programs write them."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,3 +122,11 @@ def test_commands(tmp_path, capsys):
     assert "2 rows" in capsys.readouterr().out
     assert main(["convert", str(odt), str(tmp_path / "m.ovf")]) == 2
     assert "written as .csv only" in capsys.readouterr().err
+
+
+def test_a_table_of_a_run():
+    table = tm.io.read_table(Path(__file__).parent / "data" / "oommf_hysteresis.odt")
+    assert len(table.columns) == 25 and {len(column) for column in table.columns.values()} == {9}
+    assert table.columns["Oxs_CGEvolve:ev:Total energy"][0] == 2.7558701299572729e-19
+    assert table.units["Oxs_UZeeman::B"] == "mT"
+    assert table.columns["Oxs_CGEvolve:ev:Energy calc count"].tolist()[:3] == [1, 7, 13]

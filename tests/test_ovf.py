@@ -367,3 +367,10 @@ def test_discretisedfield_reads_and_writes_the_same(tmp_path):
         np.testing.assert_allclose(ours.mesh.region.pmin, mesh.origin, rtol=0, atol=1e-22)
         np.testing.assert_allclose(ours.mesh.cell, mesh.dx, rtol=1e-14)
         np.testing.assert_allclose(read_ovf(theirs).mesh.dx, mesh.dx, rtol=1e-14)
+
+
+def test_exchanged_arguments(tmp_path):
+    mesh = tm.Mesh((3, 2), (5e-9, 5e-9, 3e-9))
+    with pytest.raises(TypeError, match=r"expected \(path, values, where\).*got Mesh, Tensor"):
+        write_ovf(tmp_path / "m.ovf", mesh, tm.uniform(mesh, (1, 0, 0)))
+    assert not list(tmp_path.iterdir())

@@ -81,7 +81,9 @@ def test_every_method_on_the_damped_precession(method):
     assert length_error(m, 1) < 1e-14
 
 
-@pytest.mark.parametrize("method, order", [("dopri5", 5), ("gyro5", 5), ("tsit5", 5), ("bosh3", 3), ("heun", 2), ("rk4", 4), ("dopri8", 8)])
+@pytest.mark.parametrize(
+    "method, order", [("dopri5", 5), ("gyro5", 5), ("tsit5", 5), ("bosh3", 3), ("heun", 2), ("rk4", 4), ("dopri8", 8)]
+)
 def test_order_of_convergence(method, order):
     llg = macrospin()
     t = torch.tensor([0.0, T_END])

@@ -35,6 +35,12 @@ def direction(n):
     return 1 + 0.5 * torch.sin(5 * x)[:, None] * torch.cos(4 * x)[None, :]
 
 
+def regions(n):
+    """Numbers 0 ... 49 of ten by five blocks of the cells, (n, n)."""
+    x = torch.arange(n)
+    return (10 * x // n)[:, None] * 5 + (5 * x // n)[None, :]
+
+
 def film(n, demag=True):
     """The equation of a permalloy film of n x n cells with a trainable Ku map."""
     magnet = tm.Magnet(tm.Mesh((n, n), DX), MS)

@@ -1,6 +1,6 @@
 """NeuralMag on the film of the section peers; runs in the peer's Python, started by peers.py, answers lines of JSON on stdin.
 
-python neuralmag_worker.py torch|torch-eager|jax FILE    FILE: m0 (nodes, 3), Ku (cells), direction (cells), cotangent (nodes, 3), span
+python neuralmag_worker.py torch|torch-eager|jax FILE    FILE: m0 (nodes, 3), regions (cells), Ku and direction (regions), cotangent (nodes, 3), span
 """
 
 import json
@@ -22,10 +22,10 @@ nm.logging.set_log_level(40) if hasattr(nm, "logging") and hasattr(nm.logging, "
 
 def equation(tolerance):
     """A solver with Ku as its parameter."""
-    cells = data["Ku"].shape
+    cells = data["regions"].shape
     state = nm.State(nm.Mesh(cells, tuple(data["dx"]), (0.0, 0.0, 0.0)))
     state.material.Ms, state.material.A, state.material.alpha = (float(data[name]) for name in ("Ms", "A", "alpha"))
-    state.material.Ku = nm.CellFunction(state, tensor=state.tensor(data["Ku"]))
+    state.material.Ku = nm.CellFunction(state, tensor=state.tensor(data["Ku"][data["regions"]]))
     state.material.Ku_axis = [0.0, 0.0, 1.0]
     state.m = nm.VectorFunction(state, tensor=state.tensor(data["m0"]))
     nm.ExchangeField().register(state, "exchange")
@@ -46,7 +46,8 @@ def with_torch(tolerance):
     state, llg = equation(tolerance)
     (Ku,) = llg.parameters()
     t, weights = state.tensor([0.0, float(data["span"])]), state.tensor(data["cotangent"])
-    base, direction = Ku.detach().clone(), state.tensor(data["direction"])
+    # In each cell: a gradient of a region is the sum over it.
+    base, direction = Ku.detach().clone(), state.tensor(data["direction"][data["regions"]])
 
     def value(s=0.0):
         with torch.no_grad():
@@ -71,7 +72,7 @@ def with_jax(tolerance):
     llg._max_steps = 4096
     t, weights = state.tensor([0.0, float(data["span"])]), state.tensor(data["cotangent"])
     base, direction = state.tensor(data["Ku"]), state.tensor(data["direction"])
-    loss = lambda Ku: (llg.solve(t, Ku).ys[-1] * weights).sum()
+    loss = lambda Ku: (llg.solve(t, Ku[data["regions"]]).ys[-1] * weights).sum()
     compiled, slope = jax.jit(loss), jax.jit(jax.value_and_grad(loss))
     return (lambda s=0.0: float(compiled(base * (1 + s * direction)))), lambda: float((slope(base)[1] * base * direction).sum())
 

@@ -50,8 +50,12 @@ def write_ovf(
 
     Raises:
         FileExistsError: the file exists and `overwrite` is False.
+        TypeError: values or where of another kind.
         ValueError: a shape that does not fit, a batch (one file each sample), numbers that are not finite, unknown options.
     """
+    if not isinstance(values, Tensor) or not isinstance(where, Magnet | Mesh):
+        found = f"{type(values).__name__}, {type(where).__name__}"
+        raise TypeError(f"write_ovf: expected (path, values, where) with a Tensor and a Magnet or Mesh, got {found}")
     path = Path(path)
     refuse(path, overwrite)
     mesh = where.mesh if isinstance(where, Magnet) else where
