@@ -28,7 +28,7 @@ PACKAGES = {
     "magnum.np": ("magnumnp", "torch"),
     "mumax+": (),  # built from source by the user, for CUDA only
 }
-STEPS, STEP = 10, 1e-15
+STEPS, STEP = 20, 1e-15
 MIF = """# MIF 2.1
 Parameter limit 10
 set size [list {size}]

@@ -23,14 +23,18 @@ def add_command(commands) -> None:
 def _run(options):
     import torch
 
+    from torchmag.energies import plans
+
     if torch.device(options.device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"--device {options.device}: this machine has no CUDA device; use --device cpu")
     if options.threads:
         torch.set_num_threads(options.threads)
     where = torch.cuda.get_device_name(options.device) if options.device.startswith("cuda") else f"{platform.machine()} CPU"
     kind = "compiled" if options.compile else "eager"
+    own = not options.device.startswith("cuda") and plans.available()
     print(
-        f"{where}, torch {torch.__version__}, {torch.get_num_threads()} threads, {options.dtype}, batch of {options.batch}, {kind}"
+        f"{where}, torch {torch.__version__}, {torch.get_num_threads()} threads, {options.dtype}, batch of {options.batch}, {kind}, "
+        f"{'compiled convolution' if own else 'FFT of torch'}"
     )
     print(f"{'cells':>12} {'set-up s':>9} {'first s':>8} {'least ms':>9} {'median ms':>10}")
     for n in options.meshes or [_cells(mesh) for mesh in MESHES]:
