@@ -2,12 +2,16 @@
 
 import inspect
 import pickle
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 from torch._dynamo.testing import CompileCounter, CompileCounterWithBackend
 
 import torchmag as tm
+from torchmag.llg import _guards
 
 MESH = tm.Mesh((4, 3), (5e-9, 5e-9, 3e-9))
 
@@ -84,3 +88,28 @@ def test_many_equations_compile_in_one_process():
         with torch.no_grad():
             tm.solve(llg, tm.uniform(llg.mesh, (1, 0, 0)), [0.0, 1e-12])
         assert before < counter.frame_count <= before + 2
+
+
+STRENGTH, SHAPE = 1.0, torch.sin
+
+
+class Drive(nn.Module):
+    """Depends on what this module's names mean."""
+
+    def forward(self, t):
+        return 1e4 * STRENGTH * SHAPE(1e10 * t + 1) * torch.ones(3, 1, 1)
+
+
+def test_guards_that_are_left_out_are_not_the_users(monkeypatch):
+    llg = tm.LLG(tm.Exchange(tm.Magnet(MESH, 8e5), 1e-11), alpha=0.1, torques=[Drive()])
+    m, t, seen = tm.uniform(MESH, (1, 0.3, 0.2)), torch.zeros((), dtype=torch.float64), []
+    torch._dynamo.reset()
+    llg.compile(fullgraph=True)
+    for name, value in (("STRENGTH", 1.0), ("STRENGTH", 2.0), ("SHAPE", torch.cos), ("MESH", MESH)):
+        monkeypatch.setattr(sys.modules[__name__], name, value)
+        torch.testing.assert_close(llg(t, m), llg.forward(t, m))
+        seen.append(float(llg(t, m).norm()))
+    llg.alpha = 0.2
+    torch.testing.assert_close(llg(t, m), llg.forward(t, m))
+    assert len(set(seen)) == 3
+    assert not all(_guards([SimpleNamespace(guard_type="CLOSURE_MATCH", name="G['__import_torchmag_dot_layout'].cross")]))

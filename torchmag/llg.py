@@ -1,6 +1,7 @@
 """The Landau-Lifshitz-Gilbert equation as a Module."""
 
 import inspect
+import re
 from collections.abc import Sequence
 
 import torch
@@ -17,8 +18,18 @@ from torchmag.term import as_time, check_field, node_mask
 from torchmag.thermal import ThermalField
 from torchmag.torque import Torque
 
-# Numbers that a thread should have to work on at least: waking one takes as long as ten thousand additions.
-CHUNK = 2**13
+# Whose code stands still while a program runs, as torch.compile names it: the frame's own module, torch and torchmag.
+_OUR_CODE = re.compile(r"G\['(?!__import_)|G\['__import_torch(mag)?(_dot_|'])")
+_CODE = {"MODULE_MATCH", "CLOSURE_MATCH", "FUNCTION_MATCH", "BUILTIN_MATCH", "CLASS_MATCH"}
+
+
+def _guards(entries):
+    """Which guards to check at each call: not whether the functions of torch and torchmag are what they were, a third of them."""
+    return [not (entry.guard_type in _CODE and _OUR_CODE.match(entry.name)) for entry in entries]
+
+
+# A thread should have that many numbers to work on at least: waking one takes as long as ten thousand additions.
+OPTIONS = {"cpp.min_chunk_size": 2**13, "size_asserts": False, "guard_filter_fn": _guards}
 
 
 class LLG(Sealed, Parametric):
@@ -138,7 +149,7 @@ class LLG(Sealed, Parametric):
         if "isolate_recompiles" in inspect.signature(torch.compile).parameters:
             kwargs = {"isolate_recompiles": True} | kwargs
         if kwargs.get("backend", "inductor") == "inductor" and not {"mode", "options"} & kwargs.keys():
-            kwargs["options"] = {"cpp.min_chunk_size": CHUNK}
+            kwargs["options"] = dict(OPTIONS)
         super().compile(*args, **kwargs)
         self._compiled_stage = torch.compile(self.stage, *args, **kwargs)
 

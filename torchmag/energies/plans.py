@@ -15,7 +15,7 @@ RADICES = (8, 4, 2, 3, 5, 7)
 # Lines that the kernel keeps side by side, as in the C++.
 PACK = 16
 # Samples of less than this many numbers in all are not worth a second thread.
-SMALL = 2**12
+SMALL = 2**14
 # After a fork OpenMP has lost its threads and would wait for them.
 _PROCESS = os.getpid()
 
