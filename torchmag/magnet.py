@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchmag.allocator import keep_memory
 from torchmag.constants import mu_0
 from torchmag.forms import Scalar
 from torchmag.layout import expand_to_cells, to_nodes
@@ -39,6 +40,8 @@ class Magnet(Sealed, Parametric):
         if dtype not in (torch.float32, torch.float64):
             raise TypeError(f"Magnet: dtype is {dtype}, expected torch.float32 or torch.float64")
         self.register_buffer("_reference", torch.empty((), dtype=dtype, device=device), persistent=False)
+        if device.type == "cpu":
+            keep_memory()
         self._register("Ms", Ms, Role(Scalar, mesh.cells, lower=0.0))
         self.fraction = fraction
         factors = [self.Ms] if fraction is None else [self.Ms, self.fraction]
