@@ -1,5 +1,6 @@
 """The stages of a compiled equation: one graph for all, and the same numbers."""
 
+import copy
 import inspect
 import pickle
 import sys
@@ -16,7 +17,7 @@ from torchmag.llg import _guards
 MESH = tm.Mesh((4, 3), (5e-9, 5e-9, 3e-9))
 
 
-def compiled_pair(batch=()):
+def compiled_pair(batch=(), **options):
     """The same equation as it is and compiled (traced only), and a start."""
     made = []
     for _ in range(2):
@@ -27,7 +28,7 @@ def compiled_pair(batch=()):
         made.append(tm.LLG(energy + tm.Zeeman(magnet, lambda t: 1e4 * torch.sin(1e10 * t) * torch.ones(3)), alpha=0.1))
     torch._dynamo.reset()
     counter = CompileCounter()
-    made[1].compile(fullgraph=True, backend=counter)
+    made[1].compile(fullgraph=True, backend=counter, **options)
     return *made, tm.uniform(MESH, (1, 0.3, 0.2)), counter
 
 
@@ -52,6 +53,41 @@ def test_one_graph_serves_every_stage(batch):
     assert counter.frame_count == before
 
 
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_one_graph_serves_every_step_of_a_method(batch):
+    llg, compiled, m0, counter = compiled_pair(batch, mode="reduce-overhead")
+    t = [0.0, 1e-11, 1.5e-11, 3e-11]
+    # Beside the steps the equation itself, for the first rates; of a batch, whose start is expanded, twice.
+    own = 2 if batch else 1
+    for options, graphs in (
+        ({}, own + 1),
+        ({"rtol": 1e-8}, own + 1),
+        ({"method": "gyro5"}, own + 2),
+        # A batch of steps has times of its own, a fixed step one for all.
+        ({"step": 1e-12}, own + 3 if batch else own + 2),
+    ):
+        torch.testing.assert_close(tm.solve(compiled, m0, t, **options), tm.solve(llg, m0, t, **options), rtol=0, atol=1e-12)
+        assert counter.frame_count <= graphs
+    torch.testing.assert_close(tm.relax(compiled, m0), tm.relax(llg, m0), rtol=0, atol=1e-9)
+    before = counter.frame_count
+    llg.alpha, compiled.alpha = 0.3, 0.3
+    torch.testing.assert_close(tm.solve(compiled, m0, t), tm.solve(llg, m0, t), rtol=0, atol=1e-12)
+    assert counter.frame_count == before
+    copied = copy.deepcopy(compiled)
+    torch.testing.assert_close(tm.solve(copied, m0, t), tm.solve(llg, m0, t), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_whole_steps_by_inductor(dtype):
+    magnet = tm.Magnet(tm.Mesh((12, 7), (5e-9, 5e-9, 3e-9)), 8e5, dtype=dtype)
+    llg = tm.LLG(tm.Exchange(magnet, 1e-11) + tm.Demag(magnet), alpha=0.1)
+    m0, t = tm.uniform(magnet.mesh, (1, 0.3, 0.2)).to(dtype), [0.0, 1e-11, 1.7e-11]
+    expected = tm.solve(llg, m0, t)
+    torch._dynamo.reset()
+    llg.compile(fullgraph=True, mode="reduce-overhead")
+    torch.testing.assert_close(tm.solve(llg, m0, t), expected, rtol=0, atol={torch.float32: 5e-6, torch.float64: 1e-12}[dtype])
+
+
 def test_compiled_stages_with_more_than_the_graph_takes():
     llg, compiled, m0, _ = compiled_pair()
     found, expected = (tm.solve(x, m0, [0.0, 1e-11], method="dopri8") for x in (compiled, llg))
@@ -62,14 +98,15 @@ def test_compiled_stages_do_not_hide_hooks_or_travel():
     _, compiled, m0, _ = compiled_pair()
     made, calls = tm.LLG(tm.Exchange(tm.Magnet(MESH, 8e5), 1e-11), alpha=0.1), []
     made.compile(backend="eager")
-    assert made._compiled_stage is not None and pickle.loads(pickle.dumps(made))._compiled_stage is None
+    assert made._compiler is not None and pickle.loads(pickle.dumps(made))._compiler is None
     compiled.register_forward_hook(lambda *a: calls.append(1))
     tm.solve(compiled, m0, [0.0, 1e-12])
     assert len(calls) >= 6
 
 
-def test_gradients_of_a_compiled_solve_follow_its_stages():
-    llg, compiled, m0, _ = compiled_pair()
+@pytest.mark.parametrize("options", [{}, {"mode": "reduce-overhead"}])
+def test_gradients_of_a_compiled_solve_follow_its_stages(options):
+    llg, compiled, m0, _ = compiled_pair(**options)
     found = []
     for equation in (llg, compiled):
         start = m0.clone().requires_grad_()

@@ -31,14 +31,18 @@ class Controller:
     dt: Tensor | None = None
     error: Tensor | None = None
 
-    def update(self, tableau: Tableau, tried: Tensor, ratio: Tensor, took: Tensor, active: Tensor) -> None:
+    def update(self, tableau: Tableau, tried: Tensor, ratio: Tensor, took: Tensor, active: Tensor, everyone: bool) -> None:
         """The next step: after an accepted one by PI control (Hairer, Norsett, Wanner, Solving ODEs II, Sec. IV.2), which damps
         the oscillation at the stability limit.  A step cut short by the end of the interval does not shrink the next one.
+        `everyone`: whether all samples took theirs.
         """
         exponent = 1 / tableau.order
         factor = SAFETY * ratio.clamp(min=1e-10) ** (-0.7 * exponent) * self.error ** (0.4 * exponent)
         longer = tried * factor.clamp(SHRINK, GROW)
         longer = torch.where(tried < (1 - 1e-6) * self.dt, torch.maximum(longer, self.dt), longer)
+        if everyone:
+            self.dt, self.error = longer, ratio.clamp(min=1e-4)
+            return
         too_long = torch.isfinite(ratio) & (ratio > 1)
         shorter = tried * torch.where(too_long, (SAFETY * ratio**-exponent).clamp(min=SHRINK), 0.1)
         self.dt = torch.where(took, longer, torch.where(active, shorter, self.dt))
@@ -87,8 +91,8 @@ def adaptive_steps(
         last = t + control.dt * (1 + 1e-9) >= t1
         end = torch.where(active, torch.where(last, t1, t + control.dt), t)
         step, ratio, took = crowd.attempt(t, end, m, k, active)
-        control.update(tableau, end - t, ratio, took, active)
         everyone = step.took is None
+        control.update(tableau, end - t, ratio, took, active, everyone)
         moved = everyone or bool(took.any())
         if moved:
             t, m, k = step.end, step.m1, step.k1

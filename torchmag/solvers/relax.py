@@ -157,7 +157,7 @@ def _run(llg, values, m0, now, tolerance, max_steps, callback, progress):
             return function and at_now
 
         return replace(
-            system, function=counted(system.function), stage=counted(system.stage), error=error,
+            system, function=counted(system.function), stage=counted(system.stage), whole=None, error=error,
             diagnose=lambda _, m: system.diagnose(now, m), part=system.part and (lambda _, samples: held(system.of(samples))),
         )  # fmt: skip
 

@@ -119,7 +119,7 @@ def solve(
         path = make_path(system, times, steps, m, resolved, live, _stages(method), memory)
         return Solution.apply(path, m, *path.resolved, *path.live)
     outputs = Outputs(times, m)
-    quiet = system.stage is not None and not needed and not taped
+    quiet = (system.stage or system.whole) is not None and not needed and not taped
     for accepted in _without_tape(steps(m)) if quiet else steps(m):
         for hit in outputs.hits(accepted):
             outputs.add(hit, hit.state(accepted, times[hit.position], system))

@@ -30,6 +30,7 @@ class System:
         part: (system, samples) -> the system of some samples alone; None if they must stay together.
         stage: (t, m, h, weights, stages, end, values) -> (state, rate) in one compiled graph, for use without a tape; None if
             nothing is compiled.  The state is m + h sum_i w_i k_i, projected where `end` holds.
+        whole: (tableau, t, dt, m, k, values) -> (m1, k1, error, middle), a step in one compiled graph, likewise.
     """
 
     function: Callable[[Time, Tensor, Any], Tensor]
@@ -38,6 +39,7 @@ class System:
     diagnose: Callable[[Time, Tensor], str | None]
     values: Any = None
     stage: Callable[..., tuple[Tensor, Tensor]] | None = None
+    whole: Callable[..., tuple[Tensor, ...]] | None = None
     part: Callable[["System", Samples], "System"] | None = None
 
     def of(self, samples: Samples) -> "System":
@@ -46,20 +48,17 @@ class System:
 
     def rate(self, t: Time, m: Tensor) -> Tensor:
         """dm/dt at the system's values."""
-        if self._in_one_graph():
+        if self.stage is not None and not torch.is_grad_enabled():
             return self.stage(t, m, 0.0, (), (), False, self.values)[1]
         return self.function(t, m, self.values)
 
     def staged(self, t: Time, m: Tensor, h: float | Tensor, weights, stages, end: bool = False) -> tuple[Tensor, Tensor]:
         """The state m + h sum_i w_i k_i, projected at the end of a step, and the rate there."""
-        if self._in_one_graph():
+        if self.stage is not None and not torch.is_grad_enabled():
             return self.stage(t, m, h, weights, stages, end, self.values)
         state = combine(m, h, weights, stages)
         state = self.project(state) if end else state
         return state, self.rate(t, state)
-
-    def _in_one_graph(self):
-        return self.stage is not None and not torch.is_grad_enabled()
 
 
 @dataclass(frozen=True)
@@ -119,12 +118,15 @@ def advance(system: System, tableau: Tableau, t: Time, end: Time, m: Tensor, k: 
 
     A pure map of (m, t, end, k, system.values), k being the rate at (t, m).
     """
-    dt, stages = end - t, _stages(system, tableau, t, end, m, k)
+    again = functools.partial(_again, tableau, t, end, None)
+    if system.whole is not None and not torch.is_grad_enabled():
+        m1, k1, error, middle = system.whole(tableau, t, end - t, m, k, system.values)
+        return Step(t, end, m, m1, k, k1, middle, again), error
+    dt, stages = end - t, stages_of(system.staged, tableau, t, end - t, m, k)
     h = spread(dt, m)
     m1, k1 = system.staged(end, m, h, tableau.b, stages, True)
     stages.append(k1)
     middle = functools.partial(combine, m, h, tableau.mid, stages)
-    again = functools.partial(_again, tableau, t, end, None)
     return Step(t, end, m, m1, k, k1, middle, again), combine(None, h, tableau.e, stages)
 
 
@@ -141,17 +143,16 @@ def _again(tableau, t, end, took, system, m, dense=True):
     if dense:
         step = advance(system, tableau, t, end, m, k)[0]
     else:
-        stages = _stages(system, tableau, t, end, m, k)
+        stages = stages_of(system.staged, tableau, t, end - t, m, k)
         step = Step(t, end, m, system.project(combine(m, spread(end - t, m), tableau.b, stages)), k, k, None, None)
     return step if took is None else partial_step(step, tableau, took)
 
 
-def _stages(system, tableau, t, end, m, k):
-    """The rates that lead to the new state."""
-    dt, stages = end - t, [k]
-    h = spread(dt, m)
+def stages_of(staged: Callable, tableau: Tableau, t: Time, dt: Time, m: Tensor, k: Tensor) -> list[Tensor]:
+    """The rates that lead to the new state; `staged` is `System.staged`."""
+    h, stages = spread(dt, m), [k]
     for c, row in zip(tableau.c[1:], tableau.a):
-        stages.append(system.staged(t + c * dt, m, h, row, stages)[1])
+        stages.append(staged(t + c * dt, m, h, row, stages)[1])
     return stages
 
 

@@ -12,7 +12,7 @@ from torchmag.energy import Energy
 from torchmag.llg import LLG
 from torchmag.parameters import Values
 from torchmag.solvers.crowd import can_divide, some_values
-from torchmag.solvers.stepper import System, combine, spread
+from torchmag.solvers.stepper import System, combine, spread, stages_of
 from torchmag.term import check_field
 
 # Stages of a step that a compiled stage takes, as many as the longest of torchmag's methods (gyro5) has.
@@ -48,14 +48,24 @@ def llg_system(llg: LLG, values: Values, m: Tensor, rtol: float, atol: float) ->
         diagnose=diagnose,
         values=values,
         stage=_compiled_stage(llg, m),
+        whole=_compiled_step(llg),
         part=part if can_divide(llg, values) else None,
     )
 
 
 def _compiled_stage(llg, m):
     """See `System.stage`: of an equation that was compiled, as every stage of every step calls it, so that nothing compiles anew."""
-    hooked = llg._forward_hooks or llg._forward_pre_hooks
-    if llg._compiled_stage is None or hooked:
+    dim = layout.component_dim(llg.mesh)
+
+    def one(t, m, h, weights, stages, end, values):
+        state = m
+        for weight, k in zip(weights.unbind(), stages):
+            state = state + (h * weight) * k
+        state = torch.where(end, layout.normalize(state, dim), state)
+        return state, llg.forward(t, state, values)
+
+    compiled = None if llg._compiles_steps or _hooked(llg) else llg.compiled("stage", one)
+    if compiled is None:
         return None
     ends = {end: torch.tensor(end, device=m.device) for end in (False, True)}
 
@@ -73,12 +83,47 @@ def _compiled_stage(llg, m):
         t, h = torch.as_tensor(t, dtype=torch.float64), spread(torch.as_tensor(h), m)
         if len(stages) > STAGES:
             state = combine(m, h, weights, stages)
-            state = layout.normalize(state, layout.component_dim(llg.mesh)) if end else state
-            return state, llg._compiled_stage(t, state, h, padded(()), list(nothing(m.shape)), ends[False], values)[1]
+            state = layout.normalize(state, dim) if end else state
+            return state, compiled(t, state, h, padded(()), list(nothing(m.shape)), ends[False], values)[1]
         stages = [*stages, *nothing(m.shape)[len(stages) :]]
-        return llg._compiled_stage(t, m.contiguous(), h, padded(tuple(weights[:STAGES])), stages, ends[end], values)
+        return compiled(t, m.contiguous(), h, padded(tuple(weights[:STAGES])), stages, ends[end], values)
 
     return stage
+
+
+def _compiled_step(llg):
+    """See `System.whole`."""
+    if not llg._compiles_steps or _hooked(llg):
+        return None
+    dim = layout.component_dim(llg.mesh)
+
+    def of(tableau):
+        def step(t, dt, m, k, values):
+            def staged(t, m, h, weights, stages, end=False):
+                state = combine(m, h, weights, stages)
+                state = layout.normalize(state, dim) if end else state
+                return state, llg.forward(t, state, values)
+
+            h, stages = spread(dt, m), stages_of(staged, tableau, t, dt, m, k)
+            m1, k1 = staged(t + dt, m, h, tableau.b, stages, True)
+            stages.append(k1)
+            return m1, k1, combine(None, h, tableau.e, stages), combine(m, h, tableau.mid, stages)
+
+        return step
+
+    def whole(tableau, t, dt, m, k, values):
+        t, dt = (torch.as_tensor(x, dtype=torch.float64) for x in (t, dt))
+        if m.is_cuda:
+            torch.compiler.cudagraph_mark_step_begin()
+        found = llg.compiled(tableau.name, of(tableau))(t, dt, m.contiguous(), k.contiguous(), values)
+        # The next replay of a CUDA graph writes where this one did.
+        return tuple(x.clone() for x in found) if m.is_cuda else found
+
+    return whole
+
+
+def _hooked(llg):
+    return bool(llg._forward_hooks or llg._forward_pre_hooks)
 
 
 def magnetic_mass(llg: LLG, values: Values, m: Tensor) -> Tensor:
