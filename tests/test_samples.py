@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import torchmag as tm
+from torchmag.solvers import system
 
 MESH = tm.Mesh((4, 3), (8e-9, 8e-9, 3e-9))
 T = [0.0, 1.1e-11, 2e-11, 4.7e-11]
@@ -271,6 +272,26 @@ def test_samples_that_may_know_of_each_other_stay_together():
         llg = tm.LLG(tm.Exchange(magnet, 1.3e-11) + tm.Zeeman(magnet, H), **{"alpha": 0.1} | changes)
         sizes = sizes_seen(llg)
         assert bool(torch.isfinite(tm.solve(llg, start(), T, rtol=1e-4, atol=1e-4)).all()) and set(sizes[1:]) == {3}
+
+
+@pytest.mark.parametrize("mode", [None, "reduce-overhead"])
+def test_the_last_samples_of_a_compiled_batch_go_on_without_compiled_code(monkeypatch, mode):
+    expected = tm.solve(equation(batched(FIELDS)), start(), T, rtol=1e-3, atol=1e-3)
+    counts = []
+    for few, large in ((0.5, 0), (0.5, 2**20)):
+        monkeypatch.setattr(system, "FEW", few)
+        monkeypatch.setattr(system, "LARGE", large)
+        llg, calls = equation(batched(FIELDS)), []
+
+        def backend(graph, _):
+            return lambda *inputs: calls.append(1) or graph(*inputs)
+
+        torch._dynamo.reset()
+        llg.compile(fullgraph=True, backend=backend, mode=mode)
+        torch.testing.assert_close(tm.solve(llg, start(), T, rtol=1e-3, atol=1e-3), expected, rtol=0, atol=1e-9)
+        counts.append(len(calls))
+    # A batch that is not large is carried along to the end.
+    assert 0 < counts[0] < 0.8 * counts[1]
 
 
 def test_relax_leaves_samples_at_rest():

@@ -5,8 +5,9 @@ outside sees, but the stages of a step are evaluated for the others alone: their
 what belongs to them of times and values, and put back after the step.  Which samples these are follows from who is under way, and
 nothing else, so that a run taken up makes the very same steps; and a step knows its samples, so that it can be made once more.
 
-Compiled equations keep the whole batch: each new shape would be compiled anew, for seconds.  So do those in which samples may know
-of each other, or carry numbers of the whole batch that are no values: functions of m, networks, torques and hooks of the user's.
+A compiled equation would compile each new shape anew, for seconds: of a large batch the last few samples go on without compiled code,
+before that all are carried along.  They always are in equations whose samples may know of each other, or carry numbers of the whole
+batch that are no values: functions of m, networks, torques and hooks of the user's.
 """
 
 import functools
@@ -26,6 +27,8 @@ from torchmag.solvers.tableau import Tableau
 from torchmag.torques import ZhangLi
 from torchmag.torques.interface import InterfaceTorque
 
+# Compiled code is left when this part of a batch of at least so many numbers is under way.
+FEW, LARGE = 1 / 8, 2**17
 # Their field on a sample follows from its m and its values.
 ALONE = (LocalEnergy, ConvolvedEnergy, Zeeman, InterfaceTorque, ZhangLi)
 
@@ -49,7 +52,8 @@ class Crowd:
         """Leave out the samples that are not active, bool (*samples), from now on; how many are."""
         count = int(active.sum())
         present = active.numel() if self.samples is None else len(self.samples.numbers)
-        if self.system.part is not None and 0 < count < present:
+        share = self.system.share if self.samples is None else 1.0
+        if self.system.part is not None and 0 < count < present and count <= share * present:
             self.samples = Samples(tuple(active.shape), active.reshape(-1).nonzero().squeeze(-1))
             self.part = self.system.of(self.samples)
         return count
@@ -117,7 +121,7 @@ def can_divide(module: LLG | Energy, values: Values) -> bool:
         parts += module.torques
         own += [module, *([] if module.temperature is None else [module.temperature])]
     known = all(isinstance(part, ALONE) for part in parts)
-    plain = not (module._compiled_call_impl or module._forward_hooks or module._forward_pre_hooks)
+    plain = not (module._forward_hooks or module._forward_pre_hooks)
     if not known or not plain or any("m" in drivers for part in (*parts, *own) for drivers in part._drivers.values()):
         return False
     return set(_names(values, "")) <= {name for name, _, _ in module._resolved(values, "")}

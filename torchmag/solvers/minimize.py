@@ -111,7 +111,7 @@ def minimize(
         def part(samples, m):
             return make_landscape(energy, some_values(energy, values, samples), m, now, frozen, "minimize")[0]
 
-        part = part if can_divide(energy, values) else None
+        part = part if can_divide(energy, values) and energy._compiled_call_impl is None else None
         m, record, residual = _run(landscape, part, METHODS[method], start, tolerance, max_steps, callback, progress or Search())
     resolved, live = trainable(values), leaves(energy)
     if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):

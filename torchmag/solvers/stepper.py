@@ -27,7 +27,8 @@ class System:
             (*samples) for one step each.
         diagnose: (t, m) -> name of what is not finite there, or None.
         values: the parameters.
-        part: (system, samples) -> the system of some samples alone; None if they must stay together.
+        part: (system, samples) -> the system of some samples alone, not compiled; None if they must stay together.
+        share: part of a batch that may be under way when the others first leave it.
         stage: (t, m, h, weights, stages, end, values) -> (state, rate) in one compiled graph, for use without a tape; None if
             nothing is compiled.  The state is m + h sum_i w_i k_i, projected where `end` holds.
         whole: (tableau, t, dt, m, k, values) -> (m1, k1, error, middle), a step in one compiled graph, likewise.
@@ -41,6 +42,7 @@ class System:
     stage: Callable[..., tuple[Tensor, Tensor]] | None = None
     whole: Callable[..., tuple[Tensor, ...]] | None = None
     part: Callable[["System", Samples], "System"] | None = None
+    share: float = 1.0
 
     def of(self, samples: Samples) -> "System":
         """That of some samples, at the same values."""

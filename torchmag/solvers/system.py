@@ -11,7 +11,7 @@ from torchmag import layout
 from torchmag.energy import Energy
 from torchmag.llg import LLG
 from torchmag.parameters import Values
-from torchmag.solvers.crowd import can_divide, some_values
+from torchmag.solvers.crowd import FEW, LARGE, can_divide, some_values
 from torchmag.solvers.stepper import System, combine, spread, stages_of
 from torchmag.term import check_field
 
@@ -33,7 +33,11 @@ def llg_system(llg: LLG, values: Values, m: Tensor, rtol: float, atol: float) ->
         return lambda e, m0, m1: layout.total(weight * layout.dot(e, e, mesh), mesh).sqrt()
 
     def part(system, samples):
-        return replace(system, error=norm(samples.take(weight, mesh.dim)), values=some_values(llg, system.values, samples))
+        own = {"error": norm(samples.take(weight, mesh.dim)), "values": some_values(llg, system.values, samples)}
+        return replace(system, **own, function=plain, stage=None, whole=None)
+
+    def plain(t, m, values):
+        return llg.forward(torch.as_tensor(t, dtype=torch.float64), m, values)
 
     def diagnose(t, m):
         for name, field in llg.fields(m, t, values).items():
@@ -50,6 +54,7 @@ def llg_system(llg: LLG, values: Values, m: Tensor, rtol: float, atol: float) ->
         stage=_compiled_stage(llg, m),
         whole=_compiled_step(llg),
         part=part if can_divide(llg, values) else None,
+        share=1.0 if llg._compiled_call_impl is None else FEW if m.numel() >= LARGE else 0.0,
     )
 
 
