@@ -283,7 +283,7 @@ def test_the_last_samples_of_a_compiled_batch_go_on_without_compiled_code(monkey
         monkeypatch.setattr(system, "LARGE", large)
         llg, calls = equation(batched(FIELDS)), []
 
-        def backend(graph, _):
+        def backend(graph, _, calls=calls):
             return lambda *inputs: calls.append(1) or graph(*inputs)
 
         torch._dynamo.reset()
