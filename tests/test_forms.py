@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
+from torch import nn
 
 import torchmag as tm
 from torchmag import forms, layout
@@ -202,7 +203,7 @@ def test_fewest_exact_gauss_points(density, counts):
     def with_points(chosen):
         (block,) = form.blocks
         other = dataclasses.replace(form, blocks=(dataclasses.replace(block, counts=chosen),))
-        return Kernel(other, mesh.dx, layout.periodic_axes(mesh), m).density({"m": m}, {"fraction": torch.ones(())})
+        return Kernel(other, mesh.dx, mesh.nodes, layout.periodic_axes(mesh), m).density({"m": m}, {"fraction": torch.ones(())})
 
     fewest = with_points(counts)
     size = fewest.abs().max().item()
@@ -494,3 +495,47 @@ def test_only_what_is_alike_is_one_coefficient():
     assert len(block.vectors) == 2 and not block.variation
     (block,) = compile_form(doubled, (0,)).blocks
     assert not block.vectors
+
+
+def gradient_and_more(m, A: Scalar, K: Scalar, n: Vector):
+    return A * dot(grad(m), grad(m)) + K * dot(m, m) + dot(m, n) ** 2
+
+
+@pytest.mark.parametrize("mesh", MESHES, ids=name)
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_uniform_coefficients_act_as_maps_of_one_value(mesh, batch):
+    # Uniform: a stencil at the nodes; as a map: modes of the cells.  Through one backward pass and the second.
+    m, n = normal(*batch, 3, *mesh.nodes), normal(3, seed=3)
+    per_sample = (*batch, *(1,) * mesh.dim) if batch else ()
+    A, K = 1 + normal(*per_sample, seed=1).abs(), 1 + normal(*per_sample, seed=2).abs()
+    magnet, found = tm.Magnet(mesh, Ms=1.5), []
+    for extent in (per_sample, (*batch, *mesh.cells)):
+        x, A_, K_ = m.clone().requires_grad_(), *(nn.Parameter(value.expand(extent).clone()) for value in (A, K))
+        energy = type("Term", (tm.LocalEnergy,), {"density": staticmethod(gradient_and_more)})(magnet, A_, K_, n)
+        slope = torch.autograd.grad(energy.field(x).square().sum(), (x, A_, K_), create_graph=True)
+        second = torch.autograd.grad(slope[0].square().sum(), x)
+        found.append([energy.field(m).detach(), slope[0], slope[1].sum(), slope[2].sum(), *second])
+    for uniform, mapped in zip(*found):
+        torch.testing.assert_close(uniform, mapped, rtol=1e-12, atol=1e-12 * mapped.abs().max().item())
+
+
+def test_a_stencil_stands_in_for_the_modes_only_where_coefficients_are_uniform(monkeypatch):
+    asked = []
+    original = layout.differences
+    monkeypatch.setattr(layout, "differences", lambda *given: asked.append(1) or original(*given))
+    mesh, m = tm.Mesh((3, 2), DX), normal(3, 4, 3)
+    magnet = tm.Magnet(mesh, Ms=1.5)
+    tm.Exchange(magnet, torch.full(mesh.cells, 1.0)).field(m)
+    tm.BulkDMI(magnet, 1.0).field(m)
+    assert not asked
+    tm.Exchange(magnet, 1.0).field(m)
+    assert asked
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_exchange_of_a_uniform_state_is_exactly_zero(dtype):
+    mesh = tm.Mesh((5, 4, 3), DX)
+    magnet = tm.Magnet(mesh, Ms=1.5, dtype=dtype)
+    m = (torch.tensor([0.6, 0.1, 0.7], dtype=dtype)[:, None, None, None]).expand(3, *mesh.nodes)
+    for A in (1.0, torch.ones(mesh.cells, dtype=dtype)):
+        assert not tm.Exchange(magnet, A).field(m).any()

@@ -79,6 +79,19 @@ def test_each_mode_alone_is_transposed_too(mesh):
 
 
 @pytest.mark.parametrize("mesh", MESHES, ids=name)
+def test_second_differences_are_each_mode_gathered_back(mesh):
+    periodic = layout.periodic_axes(mesh)
+    x = normal(2, *mesh.nodes)
+    shares = layout.shares(mesh.nodes, periodic, x)
+    assert shares.sum() == math.prod(mesh.cells)
+    for mode, there in layout.to_modes(x, periodic, element.modes(mesh.dim)).items():
+        expected = layout.from_modes({mode: there}, periodic)
+        found = shares * layout.differences(x, periodic, {axes: float(factor) for axes, factor in element.nodal(mode).items()})
+        # A second difference of each axis is at most four times the field, and shares are at most one.
+        torch.testing.assert_close(found, expected, rtol=0, atol=8 * EPS * 4**mesh.dim * x.abs().max().item())
+
+
+@pytest.mark.parametrize("mesh", MESHES, ids=name)
 def test_to_cells_of_a_constant_and_to_nodes_conserve(mesh):
     ones = torch.ones(3, *mesh.nodes)
     assert torch.equal(layout.to_cells(ones, mesh), torch.ones(3, *mesh.cells))

@@ -126,8 +126,9 @@ class LocalEnergy(Energy):
                 grid = (*grid[:normal], 1, *grid[normal + 1 :])
             self._register(name, value, Role(kinds[name], grid, lower, upper))
         self._absent = absent
+        nodes = [self.mesh.nodes[axis] for axis in axes]
         periodic = [self.mesh.periodic(axis) for axis in axes]
-        self.kernel = Kernel(form, self.mesh.dx, periodic, self.reference)
+        self.kernel = Kernel(form, self.mesh.dx, nodes, periodic, self.reference)
 
     def __setattr__(self, name, value):
         if name in self.__dict__.get("_absent", ()):

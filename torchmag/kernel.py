@@ -2,15 +2,17 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import sympy as sp
 import torch
 from torch import Tensor, nn
 
 from torchmag import layout
 from torchmag.forms import Form, element
-from torchmag.forms.compiler import SPACING, Source
+from torchmag.forms.compiler import SPACING, Block, Source
 
 _SPACINGS = tuple(symbol.name for symbol in SPACING)
 
@@ -35,19 +37,38 @@ _FUNCTIONS = {
 
 
 @dataclass(frozen=True, eq=False)
-class _Code:
-    """The compiled functions of one block of a form, the sources of their arguments and the slots of their results.
+class _Function:
+    """A compiled function: the sources of its arguments, and the slots of its results."""
 
-    Of a slot (field, None, mode) the result is a coefficient, and `vectors` tells the mode that it multiplies.
+    call: Callable
+    sources: Sequence[Source]
+    slots: Sequence[tuple] = ((),)
+
+    def values(self, inputs: "_Inputs", number: int) -> dict:
+        """{slot: result} in the block with this number."""
+        return dict(zip(self.slots, self.call(*inputs.gather(self.sources, number))))
+
+
+@dataclass(frozen=True, eq=False)
+class _Code:
+    """The compiled functions of one block of a form.
+
+    Of a slot (field, None, mode) in `variation` the result is a coefficient, and `vectors` tells the mode that it multiplies.
+    Where coefficients are uniform, `stencil` and `rest` take its place: the coefficients of second differences at the nodes, with
+    slots (field, node field, axes), and what is not in `vectors`.
     """
 
     counts: tuple[int, ...] | None
-    density: Callable
-    density_sources: Sequence[Source]
-    variation: Callable
-    variation_sources: Sequence[Source]
-    slots: Sequence[tuple]
+    density: _Function
+    variation: _Function
     vectors: Mapping[tuple, tuple]
+    stencil: _Function
+    rest: _Function
+
+
+def _function(block: Block, results: Mapping[tuple, sp.Expr]) -> _Function:
+    """Compiled, with the keys for slots."""
+    return _Function(*block.emit(list(results.values()), _FUNCTIONS), tuple(results))
 
 
 @functools.cache
@@ -56,8 +77,11 @@ def _emit(form: Form) -> tuple[_Code, ...]:
     for block in form.blocks:
         slots = block.variation | {(name, None, mode): value for (name, mode), (value, _) in block.vectors.items()}
         vectors = {(name, None, mode): origin for (name, mode), (_, origin) in block.vectors.items()}
-        variation = block.emit(list(slots.values()), _FUNCTIONS)
-        codes.append(_Code(block.counts, *block.emit([block.energy], _FUNCTIONS), *variation, tuple(slots), vectors))
+        stencil = {(*pair, axes): value for pair, sums in block.stencils().items() for axes, value in sums.items()}
+        density, variation = _function(block, {(): block.energy}), _function(block, slots)
+        codes.append(
+            _Code(block.counts, density, variation, vectors, _function(block, stencil), _function(block, block.variation))
+        )
     return tuple(codes)
 
 
@@ -67,19 +91,23 @@ class Kernel(nn.Module):
     Args:
         form: the compiled form.
         spacing: cell size along x, y, z, m.
-        periodic: for each axis of the form, whether it wraps around.
+        nodes, periodic: for each axis of the form, how many there are, and whether it wraps around.
         like: a tensor of the dtype and device to use.
     """
 
-    def __init__(self, form: Form, spacing: tuple[float, float, float], periodic: Sequence[bool], like: Tensor):
+    def __init__(
+        self, form: Form, spacing: tuple[float, float, float], nodes: Sequence[int], periodic: Sequence[bool], like: Tensor
+    ):
         super().__init__()
-        self.form, self.periodic = form, tuple(periodic)
+        self.form, self.nodes, self.periodic = form, tuple(nodes), tuple(periodic)
         self.spacing = dict(zip(_SPACINGS, spacing))
         self.modes = element.modes(len(form.axes))
         self.codes = _emit(form)
         self._register_tables(like)
 
     def _register_tables(self, like):
+        if any(code.stencil.slots for code in self.codes):
+            self.register_buffer("shares", layout.shares(self.nodes, self.periodic, like), persistent=False)
         for number, code in enumerate(self.codes):
             if code.counts is not None:
                 shapes, weights = self._tabulate(code.counts, [self.spacing[_SPACINGS[axis]] for axis in self.form.axes])
@@ -99,7 +127,7 @@ class Kernel(nn.Module):
         inputs = self._inputs(fields, parameters)
         found = 0.0
         for number, code in enumerate(self.codes):
-            (density,) = code.density(*inputs.gather(code.density_sources, number))
+            density = code.density.values(inputs, number)[()]
             if code.counts is not None:
                 density = inputs.expand(density, number) @ getattr(self, f"weights{number}")
             found = found + density
@@ -109,9 +137,12 @@ class Kernel(nn.Module):
         """Derivative of the summed densities with respect to the varied node fields: {name: (*batch, 3, *nodes)}."""
         inputs = self._inputs(fields, parameters)
         parts = {name: {} for name in self.form.fields}
+        stencils = {name: {} for name in self.form.fields}
         for number, code in enumerate(self.codes):
-            results = code.variation(*inputs.gather(code.variation_sources, number))
-            slots = dict(zip(code.slots, results))
+            uniform = bool(code.stencil.slots) and inputs.are_uniform(code.stencil.sources)
+            slots = (code.rest if uniform else code.variation).values(inputs, number)
+            for (name, origin, axes), value in code.stencil.values(inputs, number).items() if uniform else ():
+                stencils[name].setdefault(origin, {})[axes] = inputs.per_component(value)
             for name in self.form.fields:
                 if code.counts is None:
                     found = self._on_modes(slots, name, inputs, code.vectors)
@@ -119,19 +150,26 @@ class Kernel(nn.Module):
                     found = self._on_points(slots, name, inputs, number)
                 for mode, part in found.items():
                     parts[name][mode] = parts[name][mode] + part if mode in parts[name] else part
-        zero = self.modes[0]
-        for found in parts.values():
-            if not found:
-                found[zero] = inputs.vector([0.0, 0.0, 0.0])
-        return {name: layout.from_modes(found, self.periodic) for name, found in parts.items()}
+        return {name: self._at_nodes(parts[name], stencils[name], inputs) for name in self.form.fields}
+
+    def _at_nodes(self, modes, stencils, inputs):
+        """Modes, and coefficients of second differences {node field: {axes: coefficient}}: (*batch, 3, *nodes)."""
+        found = [
+            self.shares * layout.differences(inputs.fields[origin], self.periodic, sums) for origin, sums in stencils.items()
+        ]
+        if modes or not found:
+            found.append(layout.from_modes(modes or {self.modes[0]: inputs.vector([0.0, 0.0, 0.0])}, self.periodic))
+        return sum(found[1:], start=found[0])
 
     def source(self) -> str:
         """The generated code."""
         texts = []
         for code in self.codes:
+            functions = {"density": code.density, "variation": code.variation}
+            functions |= {"stencil": code.stencil} if code.stencil.slots else {}
             rule = "integrated exactly on the modes of the element" if code.counts is None else f"at Gauss points {code.counts}"
-            for name, function in (("density", code.density), ("variation", code.variation)):
-                text = inspect.getsource(function).replace("_lambdifygenerated", name, 1)
+            for name, function in functions.items():
+                text = inspect.getsource(function.call).replace("_lambdifygenerated", name, 1)
                 texts.append(f"# {name} of {self.form.name}, {rule}\n{text}")
         return "\n".join(texts)
 
@@ -202,9 +240,16 @@ class _Inputs:
 
     def scaled(self, coefficient, name: str, mode: element.Mode) -> Tensor:
         """A coefficient, number or (*batch, *cells), times a mode of a node field: (*batch, 3, *cells)."""
-        if isinstance(coefficient, Tensor) and coefficient.ndim:
-            coefficient = coefficient.unsqueeze(-self.dim - 1)
-        return coefficient * self._modes_of(name)[mode]
+        return self.per_component(coefficient) * self._modes_of(name)[mode]
+
+    def per_component(self, coefficient):
+        """A number or (*batch, *cells) against the components of a vector field."""
+        return coefficient.unsqueeze(-self.dim - 1) if isinstance(coefficient, Tensor) and coefficient.ndim else coefficient
+
+    def are_uniform(self, sources: Sequence[Source]) -> bool:
+        """Whether these parameters are the same in all cells, as their shapes tell."""
+        values = [self.parameters[source.name] for source in sources if source.name in self.parameters]
+        return all(math.prod(value.shape[max(0, value.ndim - self.dim) :]) == 1 for value in values)
 
     def vector(self, planes: Sequence, number: int | None = None) -> Tensor:
         """Three component planes, tensors or numbers, to (*batch, 3, *cells[, Q])."""
@@ -257,7 +302,7 @@ class _Inputs:
         """The modes of a node field that any block uses."""
         if any(code.counts is not None for code in self.kernel.codes):
             return self.kernel.modes
-        sources = [s for code in self.kernel.codes for s in (*code.density_sources, *code.variation_sources)]
+        sources = [s for code in self.kernel.codes for s in (*code.density.sources, *code.variation.sources)]
         found = [(s.name, s.mode) for s in sources if s.mode is not None]
         found += [origin for code in self.kernel.codes for origin in code.vectors.values()]
         return tuple(dict.fromkeys(mode for origin, mode in found if origin == name))

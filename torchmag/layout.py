@@ -95,6 +95,42 @@ def from_modes(parts: Mapping[Mode, Tensor], periodic: Sequence[bool]) -> Tensor
     return parts[()]
 
 
+def differences(x: Tensor, periodic: Sequence[bool], coefficients: Mapping[Mode, Tensor | float]) -> Tensor:
+    """Second differences of a node field, each times a coefficient, summed: (..., *nodes) -> same.
+
+    A key of `coefficients` tells the axes along which differences are taken; beyond an open end the field goes on as its mirror
+    image.  This is what `from_modes` makes of modes times a uniform coefficient, over the `shares` of the nodes.
+    """
+    for axis, wraps in enumerate(periodic):
+        x = _widened(x, axis - len(periodic), wraps)
+    parts, suffixes = {(): x}, coefficients.keys()
+    for axis in reversed(range(1, len(periodic))):
+        suffixes = {key[axis:] for key in coefficients}
+        parts = {
+            (k, *suffix): _differences(part, axis - len(periodic), k)
+            for suffix, part in parts.items()
+            for k in (0, 1)
+            if (k, *suffix) in suffixes
+        }
+    sums = [None, None]
+    for (k, *suffix), coefficient in coefficients.items():
+        term = coefficient * parts[*suffix]
+        sums[k] = term if sums[k] is None else sums[k] + term
+    found = [_differences(part, -len(periodic), k) for k, part in enumerate(sums) if part is not None]
+    return found[0] if len(found) == 1 else found[0] + found[1]
+
+
+def shares(nodes: Sequence[int], periodic: Sequence[bool], like: Tensor) -> Tensor:
+    """The cells that belong to each node, half of those at an open end: (*nodes)."""
+    found = like.new_ones(())
+    for count, wraps in zip(nodes, periodic):
+        row = like.new_ones(count)
+        if not wraps:
+            row[0] = row[-1] = 0.5
+        found = found.unsqueeze(-1) * row
+    return found
+
+
 def to_cells(x: Tensor, mesh: Mesh) -> Tensor:
     """Mean over the corners of each cell: (..., *nodes) -> (..., *cells)."""
     mean = (0,) * mesh.dim
@@ -158,6 +194,22 @@ def neighbours(x: Tensor, axis: int, wraps: bool) -> tuple[Tensor, Tensor]:
         return x, x.roll(-1, axis)
     cells = x.shape[axis] - 1
     return x.narrow(axis, 0, cells), x.narrow(axis, 1, cells)
+
+
+def _widened(x: Tensor, axis: int, wraps: bool) -> Tensor:
+    """One more node at both ends: the other end's if it wraps around, else the mirror image."""
+    before, after = (-1, 0) if wraps else (1, -2)
+    n = x.shape[axis]
+    return torch.cat((x.narrow(axis, before % n, 1), x, x.narrow(axis, after % n, 1)), axis)
+
+
+def _differences(x: Tensor, axis: int, order: int) -> Tensor:
+    """The field without its ends, or its second difference, whose rounding is that of the differences."""
+    inside = x.shape[axis] - 2
+    if not order:
+        return x.narrow(axis, 1, inside)
+    slope = x.narrow(axis, 1, inside + 1) - x.narrow(axis, 0, inside + 1)
+    return slope.narrow(axis, 1, inside) - slope.narrow(axis, 0, inside)
 
 
 def _scatter(low: Tensor, high: Tensor, axis: int, wraps: bool) -> Tensor:

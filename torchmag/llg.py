@@ -31,6 +31,8 @@ def _guards(entries):
 
 # A thread should have that many numbers to work on at least: waking one takes as long as ten thousand additions.
 OPTIONS = {"cpp.min_chunk_size": 2**13, "size_asserts": False, "guard_filter_fn": _guards}
+# On a CPU a neighbour's value is sooner computed twice than written and read again.
+ON_CPU = {"realize_reads_threshold": 16, "realize_acc_reads_threshold": 16}
 
 
 class LLG(Sealed, Parametric):
@@ -138,7 +140,9 @@ class LLG(Sealed, Parametric):
         if steps:
             del kwargs["mode"]
         if kwargs.get("backend", "inductor") == "inductor" and not {"mode", "options"} & kwargs.keys():
-            kwargs["options"] = OPTIONS | ({"triton.cudagraphs": True} if steps else {})
+            kwargs["options"] = (
+                OPTIONS | (ON_CPU if self.reference.is_cpu else {}) | ({"triton.cudagraphs": True} if steps else {})
+            )
         super().compile(*args, **kwargs)
         self._compiler = functools.partial(torch.compile, *args, **kwargs)
         self._compiled, self._compiles_steps = {}, steps

@@ -62,6 +62,20 @@ class Block:
     counts: tuple[int, ...] | None
     vectors: Mapping[tuple, tuple[sp.Expr, tuple]] = field(default_factory=dict)
 
+    def stencils(self) -> dict[tuple, dict[element.Mode, sp.Expr]]:
+        """`vectors` at the nodes, where coefficients are uniform: {(field, node field): {axes of second differences: coefficient}}.
+
+        Empty where a mode depends on another one, or there is no axis.
+        """
+        found = {}
+        for (name, mode), (coefficient, (origin, of)) in self.vectors.items():
+            if mode != of or not mode:
+                return {}
+            sums = found.setdefault((name, origin), {})
+            for key, factor in element.nodal(mode).items():
+                sums[key] = sums.get(key, 0) + factor * coefficient
+        return {pair: _nonzero({key: sp.expand(e) for key, e in sums.items()}) for pair, sums in found.items()}
+
     def emit(self, expressions: list[sp.Expr], functions: Mapping[str, Callable]) -> tuple[Callable, list[Source]]:
         """A function that returns the list of the expressions' values, and the sources of its arguments."""
         used = set().union(*(e.free_symbols for e in expressions))

@@ -33,6 +33,18 @@ def derivative(mode: Mode, axis: int) -> Mode | None:
     return (*mode[:axis], 0, *mode[axis + 1 :])
 
 
+def nodal(mode: Mode) -> dict[Mode, sp.Rational]:
+    """What gathering a mode of the cells back to the nodes, over the lumped mass, makes of a node field that is uniform in its coefficient.
+
+    Products of second differences, {axes that are differenced: factor}: along each axis a mean gives 1 + d^2/4, a difference -d^2.
+    """
+    found = {}
+    for differenced in itertools.product((0, 1), repeat=len(mode)):
+        factors = [-d if s else sp.Rational(1, 4) ** d for s, d in zip(mode, differenced)]
+        found[differenced] = sp.Mul(*factors)
+    return {key: factor for key, factor in found.items() if factor}
+
+
 def gauss(counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Tensor-product Gauss-Legendre rule on the reference cell: points (Q, dim) and weights (Q,) of sum 1."""
     rules = [np.polynomial.legendre.leggauss(count) for count in counts]

@@ -40,7 +40,7 @@ class ZhangLi(Torque):
         self._register("P", P, Role(Scalar, mesh.cells, lower=-1.0, upper=1.0))
         self._register("xi", xi, Role(Scalar, mesh.cells))
         form = compile_form(_convection, tuple(range(mesh.dim)), weak=True)
-        self.kernel = Kernel(form, mesh.dx, layout.periodic_axes(mesh), self.reference)
+        self.kernel = Kernel(form, mesh.dx, mesh.nodes, layout.periodic_axes(mesh), self.reference)
 
     def _register(self, name, value, role):
         value = self._as_source(name, value)
