@@ -34,3 +34,27 @@ def pages(**environment) -> float:
 def test_freed_memory_is_used_again():
     assert pages() < 1000
     assert pages(MALLOC_TRIM_THRESHOLD_="131072", MALLOC_MMAP_THRESHOLD_="131072") > 2000, "the environment does not have its way"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_what_making_a_kernel_took_is_given_back():
+    program = """
+import resource
+import torch
+import torchmag as tm
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+body = tm.Magnet(tm.Mesh((96, 96, 96), dx=(5e-9, 5e-9, 5e-9)), Ms=8e5, dtype=torch.float32)
+tm.Demag(tm.Magnet(tm.Mesh((8, 8, 8), dx=(5e-9, 5e-9, 5e-9)), Ms=8e5))
+before = resident()
+kernel = tm.Demag(body).kernel
+print((resident() - before) / kernel.nbytes)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    # The components in space alone take more, in double precision.
+    assert float(run.stdout) < 1.3

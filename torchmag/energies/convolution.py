@@ -1,11 +1,17 @@
 """Energies whose field is a convolution over the cells."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
+from torchmag.allocator import return_memory
 from torchmag.energies.spectral import Convolution
 from torchmag.energy import Energy
 from torchmag.magnet import Magnet
+
+# Of numbers in a kernel: to give back what smaller ones leave behind takes longer than it is worth.
+LARGE = 2**20
 
 
 class ConvolvedEnergy(Energy):
@@ -18,17 +24,20 @@ class ConvolvedEnergy(Energy):
     def __init__(self, magnet: Magnet):
         super().__init__(magnet)
         self._convolve = self._convolution()
-        self.register_buffer("kernel", self._build(self.reference.device).to(self.reference), persistent=False)
+        self.register_buffer("kernel", self._build(self.reference), persistent=False)
 
     def _convolution(self) -> Convolution:
         raise TypeError(f"{type(self).__name__} defines no _convolution()")
 
-    def _rows(self) -> list[Tensor]:
+    def _rows(self) -> Iterable[Tensor]:
         raise TypeError(f"{type(self).__name__} defines no _rows()")
 
-    def _build(self, device):
+    def _build(self, like):
         with torch.device("cpu"):
-            return self._convolve.kernel(self._rows(), device)
+            kernel = self._convolve.kernel(self._rows(), like)
+        if kernel.numel() > LARGE:
+            return_memory()
+        return kernel
 
     def _check_cells(self, x, name):
         expected = (3, *self.mesh.cells)
@@ -43,5 +52,5 @@ class ConvolvedEnergy(Energy):
         widened = before.dtype == torch.float32 and self.kernel.dtype == torch.float64
         moved = before.device.type != self.kernel.device.type
         if self.kernel.device.type != "meta" and (widened or moved):
-            self.kernel = self._build(self.kernel.device).to(self.kernel)
+            self.kernel = self._build(self.kernel)
         return self

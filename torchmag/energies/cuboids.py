@@ -16,7 +16,7 @@ one or two periodic axes the mean field is that of an infinite prism or film; al
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -44,7 +44,15 @@ def demag_tensor(counts: Sequence[int], spacing: Sequence[float], images: Sequen
     with a period of `counts` cells: none, N on each side, or infinitely many.  Diagonal components are even in every
     offset, N_ab is odd along a and along b.
     """
-    return -potential_derivatives([[(a == c) + (b == c) for c in range(3)] for a, b in PAIRS], counts, spacing, images)
+    return torch.stack(list(demag_components(PAIRS, counts, spacing, images)))
+
+
+def demag_components(
+    pairs, counts: Sequence[int], spacing: Sequence[float], images: Sequence[float] = (0, 0, 0)
+) -> Iterator[Tensor]:
+    """N_ab of `demag_tensor` for each of the pairs (a, b): (*counts)."""
+    orders = [[(a == c) + (b == c) for c in range(3)] for a, b in pairs]
+    return (-found for found in potential_derivatives(orders, counts, spacing, images))
 
 
 def oersted_kernel(counts: Sequence[int], spacing: Sequence[float], images: Sequence[float] = (0, 0, 0)) -> Tensor:
@@ -53,21 +61,27 @@ def oersted_kernel(counts: Sequence[int], spacing: Sequence[float], images: Sequ
     K(R) = V mean of r / (4 pi r^3), r = R + u, summed over images like `demag_tensor`: the field of a current density j is
     H = j x K.
     """
-    return -potential_derivatives(torch.eye(3, dtype=torch.int64).tolist(), counts, spacing, images)
+    return torch.stack(list(oersted_components(range(3), counts, spacing, images)))
 
 
-def potential_derivatives(orders, counts: Sequence[int], spacing: Sequence[float], images: Sequence[float]) -> Tensor:
-    """Derivatives of Phi of the given orders, one or two in all: (len(orders), *counts), float64, m to the power 2 - order."""
+def oersted_components(
+    axes, counts: Sequence[int], spacing: Sequence[float], images: Sequence[float] = (0, 0, 0)
+) -> Iterator[Tensor]:
+    """K_c of `oersted_kernel` for each of the axes c: (*counts)."""
+    orders = [[int(a == c) for a in range(3)] for c in axes]
+    return (-found for found in potential_derivatives(orders, counts, spacing, images))
+
+
+def potential_derivatives(orders, counts: Sequence[int], spacing: Sequence[float], images: Sequence[float]) -> Iterator[Tensor]:
+    """Derivatives of Phi of each of the given orders, one or two in all: (*counts), float64, m to the power 2 - order."""
     longest = max(spacing)
     h = [edge / longest for edge in spacing]
     s = _widths(counts, h, images)
     axes = [_axis(s * edge, n, count) for edge, n, count in zip(h, counts, images)]
     weight = s * (STEP * math.prod(h) / (2 * math.pi**1.5))
-    found = []
     for order in orders:
         x, y, z = (axis[d] / edge**d for axis, d, edge in zip(axes, order, h))
-        found.append(_contract(x * weight[:, None], y, z) * longest ** (2 - sum(order)))
-    return torch.stack(found)
+        yield _contract(x * (weight[:, None] * longest ** (2 - sum(order))), y, z)
 
 
 def _widths(counts, h, images):

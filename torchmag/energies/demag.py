@@ -5,7 +5,7 @@ from torch import Tensor
 from torchmag import layout
 from torchmag.constants import mu_0
 from torchmag.energies.convolution import ConvolvedEnergy
-from torchmag.energies.cuboids import PAIRS, demag_tensor
+from torchmag.energies.cuboids import PAIRS, demag_components
 from torchmag.energies.spectral import Convolution
 
 
@@ -65,5 +65,5 @@ class Demag(ConvolvedEnergy):
 
     def _rows(self):
         """-N."""
-        octant = -demag_tensor((*self.mesh.cells, 1, 1)[:3], self.mesh.dx, self.mesh.pbc)
-        return [octant[PAIRS.index(pair)] for pair in self._pairs()]
+        counts = (*self.mesh.cells, 1, 1)[:3]
+        return (-N for N in demag_components(self._pairs(), counts, self.mesh.dx, self.mesh.pbc))

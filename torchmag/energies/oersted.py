@@ -5,7 +5,7 @@ from torch import Tensor
 from torchmag import layout
 from torchmag.constants import mu_0
 from torchmag.energies.convolution import ConvolvedEnergy
-from torchmag.energies.cuboids import oersted_kernel
+from torchmag.energies.cuboids import oersted_components
 from torchmag.energies.spectral import Convolution
 from torchmag.forms import Vector
 from torchmag.magnet import Magnet
@@ -80,5 +80,4 @@ class Oersted(ConvolvedEnergy):
         return Convolution(self.mesh, tuple(terms), parities, odd=True)
 
     def _rows(self):
-        octant = oersted_kernel((*self.mesh.cells, 1, 1)[:3], self.mesh.dx, self.mesh.pbc)
-        return [octant[c] for c in self._parts()]
+        return oersted_components(self._parts(), (*self.mesh.cells, 1, 1)[:3], self.mesh.dx, self.mesh.pbc)

@@ -4,6 +4,7 @@ import ctypes
 import functools
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -66,13 +67,6 @@ class Plan:
         return [values[axis] for axis in self.order]
 
     @functools.cached_property
-    def spectrum(self) -> list[int]:
-        """The shape of a kernel's row, with the axes of one cell: the last axis with more has its first half only."""
-        shape, last = list(self.lengths), max((axis for axis in range(3) if self.cells[axis] > 1), default=0)
-        shape[last] = shape[last] // 2 + 1
-        return shape
-
-    @functools.cached_property
     def shape(self) -> tuple[int, ...]:
         """Of a kernel as it is kept: groups of lines, packs of a group, frequencies along a line, rows, lines of a pack."""
         first, middle, last = self._ordered(self.lengths)
@@ -80,18 +74,16 @@ class Plan:
         return groups, -(-lines // PACK), last // 2 + 1, len(self.parities), PACK
 
     def pack(self, kernel: Tensor) -> Tensor:
-        """A kernel (rows, *spectrum), axes in reverse order, as it is kept: one number after the other.
-
-        Its transform is even or odd along each axis: half is kept of the first and of the last.
-        """
-        first, middle, _ = self._ordered(self.lengths)
-        groups, packs, half, rows, _ = self.shape
-        kernel = self._mirror(kernel.reshape(rows, *reversed(self.spectrum)).permute(0, 3, 2, 1))
-        kernel = kernel.permute(0, *(1 + axis for axis in self.order))[:, : first // 2 + 1, :, :half]
-        kernel = _reverse_digits(kernel, 2, radices(middle)[::-1])
-        lines = kernel.reshape(rows, groups, -1, half)
-        lines = torch.nn.functional.pad(lines, (0, 0, 0, packs * PACK - lines.shape[2]))
-        return lines.reshape(rows, groups, packs, PACK, half).permute(1, 2, 4, 0, 3).flatten()
+        """A kernel (rows, *frequencies up to the middle of the three axes) as it is kept: one number after the other."""
+        middle = self._ordered(self.lengths)[1]
+        groups, packs, half, _, _ = self.shape
+        found = kernel.new_empty(self.shape)
+        for number, (row, odd) in enumerate(zip(kernel, self.parities)):
+            row = mirrored(row[None], self.order[1], middle, [odd]).permute(0, *(1 + axis for axis in self.order))
+            lines = _reverse_digits(row, 2, radices(middle)[::-1]).reshape(groups, -1, half)
+            lines = torch.nn.functional.pad(lines, (0, 0, 0, packs * PACK - lines.shape[1]))
+            found[..., number, :] = lines.reshape(groups, packs, PACK, half).transpose(2, 3)
+        return found.flatten()
 
     def unpack(self, packed: Tensor) -> Tensor:
         """The kernel again."""
@@ -100,20 +92,7 @@ class Plan:
         lines = packed.reshape(self.shape).permute(3, 0, 1, 4, 2).reshape(rows, groups, packs * PACK, half)
         lines = lines[:, :, : middle if middle > 1 else first // 2 + 1]
         kernel = _reverse_digits(lines.reshape(rows, first // 2 + 1, middle, half), 2, radices(middle))
-        kernel = self._mirror(kernel.permute(0, *(1 + self.order.index(axis) for axis in range(3))))
-        for axis, length in enumerate(self.spectrum):
-            kernel = kernel.narrow(1 + axis, 0, length)
-        lengths = [length for axis, length in enumerate(self.spectrum) if self.cells[axis] > 1]
-        return kernel.permute(0, 3, 2, 1).reshape(rows, *reversed(lengths))
-
-    def _mirror(self, kernel):
-        """All frequencies of the axes of which only those up to the middle are there: (rows, *spectrum)."""
-        for axis, length in enumerate(self.lengths):
-            missing = length - kernel.shape[1 + axis]
-            if missing:
-                signs = kernel.new_tensor([-1.0 if odd[axis] else 1.0 for odd in self.parities]).reshape(-1, 1, 1, 1)
-                kernel = torch.cat([kernel, signs * kernel.narrow(1 + axis, 1, missing).flip(1 + axis)], 1 + axis)
-        return kernel
+        return kernel[:, :, : middle // 2 + 1].permute(0, *(1 + self.order.index(axis) for axis in range(3)))
 
     def encode(self) -> list[int]:
         """As whole numbers, for an operator of torch."""
@@ -173,6 +152,15 @@ def _call(handle, x, packed, found):
     threads = torch.get_num_threads() if x.numel() >= SMALL and os.getpid() == _PROCESS else 1
     work = x.new_empty(handle.workspace * (threads if samples >= threads else 1))
     handle.convolve(handle.pointer, x.data_ptr(), packed.data_ptr(), found.data_ptr(), work.data_ptr(), samples, threads)
+
+
+def mirrored(kernel: Tensor, axis: int, length: int, parities: Sequence[Sequence[bool]]) -> Tensor:
+    """(rows, ...) with all frequencies of one of the axes behind, of which it has those up to the middle."""
+    missing = length - kernel.shape[1 + axis]
+    if not missing:
+        return kernel
+    signs = kernel.new_tensor([-1.0 if odd[axis] else 1.0 for odd in parities]).reshape(-1, 1, 1, 1)
+    return torch.cat([kernel, signs * kernel.narrow(1 + axis, 1, missing).flip(1 + axis)], 1 + axis)
 
 
 def radices(length: int) -> list[int]:

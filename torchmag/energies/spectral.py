@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -69,27 +69,38 @@ class Convolution:
         self.__dict__.update(state)
         _define_operator()
 
-    def kernel(self, rows: Sequence[Tensor], device: torch.device) -> Tensor:
-        """A kernel in the form that suits the device, from its rows in space.
+    def kernel(self, rows: Iterable[Tensor], like: Tensor) -> Tensor:
+        """A kernel from its rows in space, in the form that suits the device of `like`, with its dtype.
 
         Args:
             rows: real, float64, at the offsets 0 ... n - 1 of each of the three axes; along periodic axes images are summed.
         """
-        if not rows:
-            return torch.zeros(0, *self.lengths, dtype=torch.float64)
-        kernel = torch.stack([self._transform(*row) for row in zip(rows, self.parities)])
-        return self.plan.pack(kernel) if self.plan and plans.available() and device.type == "cpu" else kernel
+        if not self.parities:
+            return torch.zeros(0, *self.lengths).to(like)
+        # One row after another, so that no more than one is held in full precision.
+        kernel = torch.stack([self._transform(row, odd).to(like.dtype) for row, odd in zip(rows, self.parities)])
+        packed = self.plan is not None and plans.available() and like.device.type == "cpu"
+        return self.plan.pack(kernel) if packed else self._spectrum(kernel).to(like.device)
 
     def _transform(self, kernel, odd_axes):
-        """The transform of a real kernel, its imaginary part where it is odd, else its real part: (*spectrum)."""
+        """The transform of a real kernel, its imaginary part where it is odd, else its real part.
+
+        It is even or odd along each axis, as the kernel is: the first half is kept, length // 2 + 1 frequencies of three axes.
+        """
         for axis, length in zip(self.axes, self.lengths):
             if not self.mesh.periodic(axis):
                 kernel = _unfold(kernel, axis, length, odd_axes[axis])
-        kernel = kernel.reshape(self.lengths)
-        if not self.axes:
-            return kernel
-        spectrum = torch.fft.rfftn(kernel).permute(*reversed(range(kernel.ndim)))
-        return (spectrum.imag if self.odd else spectrum.real).contiguous()
+            spectrum = torch.fft.rfft(kernel, dim=axis)
+            kernel = spectrum.imag if odd_axes[axis] else spectrum.real
+        # Two odd axes are two factors i.
+        return -kernel if sum(odd_axes) > 1 else kernel
+
+    def _spectrum(self, kernel):
+        """All frequencies of all axes but the last, of axes of more than one cell only, in reverse order: (rows, *spectrum)."""
+        for axis, length in zip(self.axes[:-1], self.lengths[:-1]):
+            kernel = plans.mirrored(kernel, axis, length, self.parities)
+        kernel = kernel.permute(0, 3, 2, 1)
+        return kernel.reshape(len(kernel), *(kernel.shape[3 - axis] for axis in reversed(self.axes))).contiguous()
 
     def __call__(self, x: Tensor, kernel: Tensor) -> Tensor:
         """(*batch, 3, *cells) -> same, with a kernel (see `kernel`) in the same precision."""
@@ -100,7 +111,7 @@ class Convolution:
             convolve = operators.convolve if torch.is_grad_enabled() else operators.convolve_untaped
             return convolve.default(x, kernel, self.plan.encode())
         # A graph holds functional code only; outside one, blocks are written in place and nothing is kept for the backward.
-        return self._whole(x, self.plan.unpack(kernel) if self._is_packed(kernel) else kernel)
+        return self._whole(x, self._spectrum(self.plan.unpack(kernel)) if self._is_packed(kernel) else kernel)
 
     def _is_packed(self, kernel):
         return self.plan is not None and kernel.ndim == 1
@@ -111,7 +122,7 @@ class Convolution:
             # Within a Function torch has wrapped tensors without storage, for batches of cotangents.
             if x.device.type == "cpu" and plans.available() and torch._C._has_storage(x):
                 return plans.convolve(self.plan, x.detach(), kernel.detach())
-            kernel = self.plan.unpack(kernel)
+            kernel = self._spectrum(self.plan.unpack(kernel))
         return self._whole(x, kernel)
 
     def _whole(self, x, kernel):
