@@ -1,14 +1,16 @@
 """Runge-Kutta steps under error control, a step size for each sample of a batch."""
 
+import functools
 import math
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from torchmag.errors import DivergedWarning, IntegrationError, MaxStepsError, StepSizeError
+from torchmag.solvers.bursts import burst
 from torchmag.solvers.crowd import Crowd, finite
 from torchmag.solvers.progress import Progress
 from torchmag.solvers.stepper import Step, System, not_finite, positive, require_finite, spread
@@ -84,38 +86,101 @@ def adaptive_steps(
         active, lost = torch.ones_like(t, dtype=torch.bool), torch.zeros_like(t, dtype=torch.bool)
     if begun:
         t, active, lost = progress.t, progress.active, progress.lost
-    crowd = Crowd(system, tableau)
+    state = _State(t, m, k, active, lost)
+    crowd, most, made = Crowd(system, tableau), burst(m, k, progress), 0
     if not crowd.follow(active):
         return
-    for _ in range(max_steps):
-        last = t + control.dt * (1 + 1e-9) >= t1
-        end = torch.where(active, torch.where(last, t1, t + control.dt), t)
-        step, ratio, took = crowd.attempt(t, end, m, k, active)
-        everyone = step.took is None
-        control.update(tableau, end - t, ratio, took, active, everyone)
-        moved = everyone or bool(took.any())
-        if moved:
-            t, m, k = step.end, step.m1, step.k1
-        active = active & ~(took & last)
-        if stop is not None:
-            active = active & ~(took & stop(step))
-        if not everyone:
-            stuck = active & ~took & ((t + control.dt <= t) | (control.dt < SHORTEST * (t1 - t0 if t1 < math.inf else 0.0)))
-            if bool(stuck.any()):
-                lost, active = lost | stuck, active & ~stuck
-                _lose(system, t, end, m, control, stuck, lost)
-        if moved:
-            if progress is not None:
-                progress.take(t=t, m=m, k=k, dt=control.dt, error=control.error, active=active, lost=lost)
-            yield step
-        if not crowd.follow(active):
+    size = 1
+    while made < max_steps:
+        size = min(size, max_steps - made)
+        made += size
+        for attempt in _known([_attempt(crowd, control, state, t0, t1, stop, asks=size == 1) for _ in range(size)]):
+            if attempt.lose is not None:
+                attempt.lose()
+            if attempt.step is not None:
+                if progress is not None:
+                    progress.take(**vars(state), dt=control.dt, error=control.error)
+                yield attempt.step
+        if not crowd.follow(state.active):
             return
+        if most > 1:
+            # No more than are needed, as far as can be told.
+            left = torch.where(state.active, (t1 - state.t) / control.dt, 0.0).max()
+            size = max(1, min(most, math.ceil(min(float(left), most))))
+    t, active = state.t, state.active
     behind = float(t[active].min())
     dt = float(control.dt[active].min())
     raise MaxStepsError(
         f"max_steps = {max_steps} used up at t = {behind:.6g} s with dt = {dt:.3g} s, before {t1:.6g} s; "
         f"raise max_steps or loosen rtol and atol", behind, dt,
     )  # fmt: skip
+
+
+@dataclass
+class _State:
+    """Where all samples are, see `Progress`."""
+
+    t: Tensor
+    m: Tensor
+    k: Tensor
+    active: Tensor
+    lost: Tensor
+
+
+@dataclass
+class _Attempt:
+    """What came of trying a step.
+
+    Attributes:
+        step: None if nobody made it, or not yet known.
+        stuck: samples that cannot go on; None if nobody is.
+        lose: says so; None if there is nothing to say.
+    """
+
+    step: Step | None
+    stuck: Tensor | None
+    lose: Callable[[], None] | None
+
+
+def _attempt(crowd, control, state, t0, t1, stop, asks) -> _Attempt:
+    """Try a step, and go on from what came of it.  If it `asks`, the attempt is known, else the host waits for nothing."""
+    system, t, active = crowd.system, state.t, state.active
+    last = t + control.dt * (1 + 1e-9) >= t1
+    end = torch.where(active, torch.where(last, t1, t + control.dt), t)
+    step, ratio, took = crowd.attempt(t, end, state.m, state.k, active, asks)
+    everyone = step.took is None
+    control.update(crowd.tableau, end - t, ratio, took, active, everyone)
+    moved = everyone or not asks or bool(took.any())
+    if moved:
+        state.t, state.m, state.k = step.end, step.m1, step.k1
+    active = active & ~(took & last)
+    if stop is not None:
+        active = active & ~(took & stop(step))
+    stuck = lose = None
+    if not everyone:
+        shortest = SHORTEST * (t1 - t0 if t1 < math.inf else 0.0)
+        stuck = active & ~took & ((state.t + control.dt <= state.t) | (control.dt < shortest))
+        if not asks or bool(stuck.any()):
+            state.lost, active = state.lost | stuck, active & ~stuck
+            lose = functools.partial(_lose, system, state.t, end, state.m, control.dt, stuck, state.lost)
+    state.active = active
+    return _Attempt(step if moved else None, stuck, lose)
+
+
+def _known(attempts: list[_Attempt]) -> Iterator[_Attempt]:
+    """The attempts, with what the device knows of them: asked once."""
+    if len(attempts) == 1:
+        return iter(attempts)
+    rows = [torch.stack((a.step.t, a.step.end, a.step.took.double(), a.stuck.double())) for a in attempts]
+    return map(_asked, attempts, torch.stack(rows).reshape(len(rows), 4, -1).tolist())
+
+
+def _asked(attempt, row):
+    starts, ends, took, stuck = row
+    known = starts, ends, [bool(x) for x in took]
+    return replace(
+        attempt, step=replace(attempt.step, known=known) if any(took) else None, lose=attempt.lose if any(stuck) else None
+    )
 
 
 def _start(controller, samples, first):
@@ -145,9 +210,9 @@ def first_step(system: System, tableau: Tableau, t: float, span: float, m: Tenso
     return torch.where(known, dt, torch.full_like(dt, span))
 
 
-def _lose(system, t, end, m, control, stuck, lost):
+def _lose(system, t, end, m, step_sizes, stuck, lost):
     """Say why samples cannot go on: an error if none can, else a warning."""
-    where, dt = float(t[stuck].min()), float(control.dt[stuck].min())
+    where, dt = float(t[stuck].min()), float(step_sizes[stuck].min())
     with torch.no_grad():
         rate = system.rate(end, m)
         if bool((stuck & ~finite(rate, t.ndim)).any()):

@@ -58,25 +58,30 @@ class Crowd:
             self.part = self.system.of(self.samples)
         return count
 
-    def attempt(self, t: Tensor, end: Tensor, m: Tensor, k: Tensor, active: Tensor) -> tuple[Step, Tensor, Tensor]:
-        """A step of the active samples: it, the size of its error relative to the tolerance, and who made it, both (*samples)."""
+    def attempt(
+        self, t: Tensor, end: Tensor, m: Tensor, k: Tensor, active: Tensor, asks: bool = True
+    ) -> tuple[Step, Tensor, Tensor]:
+        """A step of the active samples: it, the size of its error relative to the tolerance, and who made it, both (*samples).
+
+        Unless it `asks` whether all made it, the host waits for nothing.
+        """
         if self.samples is None:
-            return _attempt(self.system, self.tableau, t, end, m, k, active)
+            return _attempt(self.system, self.tableau, t, end, m, k, active, asks)
         samples, axes = self.samples, m.ndim - t.ndim
         own = [samples.take(x, 0) for x in (t, end)], [samples.take(x, axes) for x in (m, k)]
-        step, ratio, took = _attempt(self.part, self.tableau, *own[0], *own[1], samples.take(active, 0))
+        step, ratio, took = _attempt(self.part, self.tableau, *own[0], *own[1], samples.take(active, 0), asks)
         whole = _widened(samples, step, t, samples.put(t, step.end), m, k)
         took = samples.put(torch.zeros_like(active), took)
         return replace(whole, took=took), samples.put(torch.zeros_like(end), ratio), took
 
 
-def _attempt(system, tableau, t, end, m, k, active):
+def _attempt(system, tableau, t, end, m, k, active, asks):
     step, error = advance(system, tableau, t, end, m, k)
     with torch.no_grad():
         # Detached also from forward-mode derivatives: step sizes are constants.
         ratio = system.error(error.detach(), m.detach(), step.m1.detach()).double()
         took = active & (ratio <= 1) & finite(step.k1.detach(), t.ndim)
-        everyone = bool(took.all())
+        everyone = asks and bool(took.all())
     return step if everyone else partial_step(step, tableau, took), ratio, took
 
 

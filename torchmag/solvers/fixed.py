@@ -5,8 +5,9 @@ import math
 from torch import Tensor
 
 from torchmag.errors import MaxStepsError
+from torchmag.solvers.bursts import burst, finite_steps
 from torchmag.solvers.progress import Progress
-from torchmag.solvers.stepper import System, advance, require_finite
+from torchmag.solvers.stepper import Step, System, advance, require_finite
 from torchmag.solvers.tableau import Tableau
 
 
@@ -25,16 +26,20 @@ def fixed_steps(
     if progress is not None and progress.begun:
         first, m, k = progress.number, progress.m, progress.k
     k = system.rate(times[0], m) if k is None else k
-    for t0, t1 in zip(times, times[1:]):
-        count = count_steps(t0, t1, dt, max_steps)
-        for number in range(first, count):
-            start, end = (t0 + (t1 - t0) * n / count if n < count else t1 for n in (number, number + 1))
-            step, _ = advance(system, tableau, start, end, m, k)
-            require_finite(system, end, end - start, step.m1, step.k1, m)
-            m, k = step.m1, step.k1
-            if progress is not None:
-                progress.take(t=end, m=m, k=k)
-            yield step
+
+    def steps(m, k):
+        for t0, t1 in zip(times, times[1:]):
+            count = count_steps(t0, t1, dt, max_steps)
+            for number in range(first, count):
+                start, end = (t0 + (t1 - t0) * n / count if n < count else t1 for n in (number, number + 1))
+                step, _ = advance(system, tableau, start, end, m, k)
+                m, k = step.m1, step.k1
+                yield step
+
+    def require(step: Step):
+        require_finite(system, step.end, step.dt, step.m1, step.k1, step.m0)
+
+    yield from finite_steps(steps(m, k), burst(m, k, progress), require, progress)
 
 
 def count_steps(t0: float, t1: float, step: float, max_steps: int) -> int:

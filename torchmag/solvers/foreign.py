@@ -10,6 +10,7 @@ from torchdiffeq._impl.odeint import SOLVERS
 from torchdiffeq._impl.rk_common import RKAdaptiveStepsizeODESolver
 from torchdiffeq._impl.solvers import FixedGridODESolver
 
+from torchmag.solvers.bursts import burst, finite_steps
 from torchmag.solvers.fixed import count_steps
 from torchmag.solvers.progress import Progress
 from torchmag.solvers.stepper import Step, System, require_finite
@@ -76,20 +77,26 @@ def foreign_steps(
     first = 0
     if progress is not None and progress.begun:
         first, m = progress.number, progress.m
-    for t0, t1 in zip(times, times[1:]):
-        count = 1 if dt is None else count_steps(t0, t1, dt, max_steps)
-        for number in range(first, count):
-            begin, end = (t0 + (t1 - t0) * n / count for n in (number, number + 1))
-            before, m = m, _advance(solver, system, start, unit, begin, end, m)
-            require_finite(system, end, end - begin, m, m, before)
-            again = functools.partial(_again, make, start, unit, begin, end) if can_repeat(name) else None
-            if progress is not None:
-                progress.take(t=end, m=m)
-            yield Step(begin, end, before, m, None, None, None, again)
+
+    def steps(m):
+        for t0, t1 in zip(times, times[1:]):
+            count = 1 if dt is None else count_steps(t0, t1, dt, max_steps)
+            for number in range(first, count):
+                begin, end = (t0 + (t1 - t0) * n / count for n in (number, number + 1))
+                before, m = m, _advance(solver, system, start, unit, begin, end, m)
+                again = functools.partial(_again, make, start, unit, begin, end) if can_repeat(name) else None
+                yield Step(begin, end, before, m, None, None, None, again)
+
+    def require(step):
+        require_finite(system, step.end, step.dt, step.m1, step.m1, step.m0)
+
+    yield from finite_steps(steps(m), burst(m, m, progress), require, progress)
 
 
 def _advance(solver, system, start, unit, t, end, m):
-    scaled = [torch.tensor((x - start) / unit, dtype=torch.float64, device=m.device) for x in (t, end)]
+    scaled = [
+        torch.tensor((x - start) / unit, dtype=torch.float64) for x in (t, end)
+    ]  # on the CPU, where they can be read at once
     change, _ = solver._step_func(_Rate(system, start, unit), scaled[0], scaled[1] - scaled[0], scaled[1], m)
     return system.project(m + change)
 
@@ -106,7 +113,7 @@ class _Rate:
         self.system, self.start, self.unit = system, start, unit
 
     def __call__(self, t, m, *, perturb=None):
-        return self.system.rate(self.start + self.unit * float(t), m) * self.unit
+        return self.system.rate(self.start + self.unit * torch.as_tensor(t, dtype=torch.float64), m) * self.unit
 
     def callback_step(self, t, m, dt):
         """torchdiffeq calls this before each step."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from torchmag import layout
 from torchmag.llg import LLG
 from torchmag.parameters import Values
+from torchmag.solvers.bursts import burst, finite_steps
 from torchmag.solvers.fixed import count_steps
 from torchmag.solvers.progress import Progress
 from torchmag.solvers.stepper import Step, System, require_finite
@@ -38,17 +39,28 @@ def heun_steps(
         count = count_steps(t0, t1, step, max_steps)
         # The step as given where it fits to rounding, so that a run in pieces makes the very same steps.
         dt = step if abs((t1 - t0) / step - count) < 1e-9 * count else (t1 - t0) / count
-        first = (0 if thermal is None else int(thermal.steps)) - made
-        for number, noise in enumerate(_noise(thermal, m, dt, count - made), made):
-            start, end = (t0 + (t1 - t0) * n / count if n < count else t1 for n in (number, number + 1))
-            again = functools.partial(_again, start, end, dt, thermal, first + number)
-            before, m = m, advance(_with_noise(system, noise), start, dt, m)
-            require_finite(_at_both_ends(system, dt), start, dt, before, m)
+        first = 0 if thermal is None else int(thermal.steps)
+        ends = [(t0 + (t1 - t0) * n / count if n < count else t1) for n in range(made, count + 1)]
+        steps = _steps(system, thermal, ends, dt, m, first)
+        require = functools.partial(_require, _at_both_ends(system, dt), dt)
+        for accepted in finite_steps(steps, burst(m, m, progress), require, progress):
             if thermal is not None:
                 thermal.steps.add_(1)
-            if progress is not None:
-                progress.take(t=end, m=m)
-            yield Step(start, end, before, m, None, None, None, again)
+            m = accepted.m1
+            yield accepted
+
+
+def _steps(system, thermal, ends, dt, m, first):
+    """Steps between the ends, the first of which has this number in the noise."""
+    noises = _noise(thermal, m, dt, len(ends) - 1)
+    for number, (start, end, noise) in enumerate(zip(ends, ends[1:], noises), first):
+        again = functools.partial(_again, start, end, dt, thermal, number)
+        before, m = m, advance(_with_noise(system, noise), start, dt, m)
+        yield Step(start, end, before, m, None, None, None, again)
+
+
+def _require(system, dt, step):
+    require_finite(system, step.t, dt, step.m0, step.m1)
 
 
 def _at_both_ends(system, dt):

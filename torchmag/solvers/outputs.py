@@ -47,8 +47,7 @@ class Outputs:
 
     def hits(self, step: Step) -> list[Hit]:
         """The times that a step reaches, each sample's once."""
-        starts, ends = (x.reshape(-1).tolist() if isinstance(x, Tensor) else [x] for x in (step.t, step.end))
-        took = [True] * len(ends) if step.took is None else step.took.reshape(-1).tolist()
+        starts, ends, took = step.clock()
         self.next = self.next or [1] * len(ends)
         reached: dict[int, list[tuple[int, bool]]] = {}
         for sample, (start, end) in enumerate(zip(starts, ends)):

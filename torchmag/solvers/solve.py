@@ -108,7 +108,7 @@ def solve(
         for accepted in accepted_steps(llg, system, method, times, m, step, rtol, atol, max_steps):
             yield accepted
             if callback is not None:
-                callback(_number(accepted.end), _number(accepted.dt), accepted.m1)
+                callback(*_end_and_length(accepted), accepted.m1)
 
     resolved, live = trainable(values), leaves(llg)
     if gradient == "adjoint":
@@ -131,8 +131,11 @@ def _without_tape(steps):
     yield from steps
 
 
-def _number(t):
-    return t if isinstance(t, Tensor) and t.ndim else float(t)
+def _end_and_length(step):
+    if isinstance(step.end, Tensor) and step.end.ndim:
+        return step.end, step.dt
+    (start,), (end,), _ = step.clock()
+    return end, end - start
 
 
 def accepted_steps(

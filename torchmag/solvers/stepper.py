@@ -67,7 +67,8 @@ class System:
 class Step:
     """A step from t to `end`: states and rates at both ends, the state before projection at the middle (or what gives it).
 
-    `took` are the samples that made it, None if all did; of the others both ends are the same.
+    `took` are the samples that made it, None if all did; of the others both ends are the same.  `known` is (t, end, took) as lists
+    of numbers, if the host has them.
 
     `again(system, m, dense=True)` is the same step, its times fixed, as a pure map of the state and the system's values; None
     for a method that has a memory of its own.  Without `dense`, and of a method without dense output, it has m1 alone.
@@ -82,11 +83,19 @@ class Step:
     middle: Tensor | Callable[[], Tensor] | None
     again: Callable[..., "Step"] | None
     took: Tensor | None = None
+    known: tuple[list, list, list] | None = None
 
     @property
     def dt(self) -> Time:
         """Its length, s."""
         return self.end - self.t
+
+    def clock(self) -> tuple[list[float], list[float], list[bool]]:
+        """Of each sample, where it starts and ends, and whether it is made."""
+        if self.known is not None:
+            return self.known
+        starts, ends = (x.reshape(-1).tolist() if isinstance(x, Tensor) else [x] for x in (self.t, self.end))
+        return starts, ends, [True] * len(ends) if self.took is None else self.took.reshape(-1).tolist()
 
     def halfway(self) -> Tensor | None:
         """The state before projection at the middle; None of a method without dense output."""
