@@ -150,3 +150,23 @@ def test_guards_that_are_left_out_are_not_the_users(monkeypatch):
     torch.testing.assert_close(llg(t, m), llg.forward(t, m))
     assert len(set(seen)) == 3
     assert not all(_guards([SimpleNamespace(guard_type="CLOSURE_MATCH", name="G['__import_torchmag_dot_layout'].cross")]))
+
+
+@pytest.mark.parametrize("n, dtype, uniform", [((6, 5), torch.float32, False), ((5, 3, 4), torch.float64, True)])
+def test_fused_loops_give_the_numbers_of_float64(n, dtype, uniform):
+    """Gradients included."""
+
+    def numbers(dtype, compiled):
+        body = tm.Magnet(tm.Mesh(n, (5e-9, 4e-9, 3e-9), pbc=(0, 1, 0)), 8e5, dtype=dtype)
+        shape = () if uniform else body.mesh.cells
+        A = nn.Parameter(1e-11 * (1 + torch.rand(shape, generator=torch.Generator().manual_seed(1))).to(dtype))
+        llg = tm.LLG(tm.Exchange(body, A) + tm.Demag(body), alpha=0.1)
+        if compiled:
+            llg.compile(fullgraph=True)
+        m = tm.random(body.mesh, seed=2).to(dtype).requires_grad_()
+        rate = llg(torch.zeros(()), m)
+        return [rate, *torch.autograd.grad((1e-11 * rate).square().sum(), (m, A))]
+
+    within = 1e-12 if dtype == torch.float64 else 5e-6
+    for found, expected in zip(numbers(dtype, True), numbers(torch.float64, False)):
+        torch.testing.assert_close(found.double(), expected, rtol=0, atol=within * float(expected.detach().abs().max()))

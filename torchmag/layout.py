@@ -198,9 +198,12 @@ def neighbours(x: Tensor, axis: int, wraps: bool) -> tuple[Tensor, Tensor]:
 
 def _widened(x: Tensor, axis: int, wraps: bool) -> Tensor:
     """One more node at both ends: the other end's if it wraps around, else the mirror image."""
-    before, after = (-1, 0) if wraps else (1, -2)
     n = x.shape[axis]
-    return torch.cat((x.narrow(axis, before % n, 1), x, x.narrow(axis, after % n, 1)), axis)
+    before, after = (-1, 0) if wraps else (1, -2)
+    first, last = x.narrow(axis, before % n, 1), x.narrow(axis, after % n, 1)
+    if _fuses_padding(axis):
+        return _padded(x, axis, 1, 1) + _padded(first, axis, 0, n + 1) + _padded(last, axis, n + 1, 0)
+    return torch.cat((first, x, last), axis)
 
 
 def _differences(x: Tensor, axis: int, order: int) -> Tensor:
@@ -216,6 +219,18 @@ def _scatter(low: Tensor, high: Tensor, axis: int, wraps: bool) -> Tensor:
     """The transpose of `neighbours`: add each cell's shares to the node before and the node after it."""
     if wraps:
         return low + high.roll(1, axis)
+    if _fuses_padding(axis):
+        return _padded(low, axis, 0, 1) + _padded(high, axis, 1, 0)
     cells = low.shape[axis]
     inside = low.narrow(axis, 1, cells - 1) + high.narrow(axis, 0, cells - 1)
     return torch.cat((low.narrow(axis, 0, 1), inside, high.narrow(axis, cells - 1, 1)), axis)
+
+
+def _fuses_padding(axis: int) -> bool:
+    """Whether padding becomes part of the loop that reads it, where a cat is written to memory: in a graph, but for the last axis."""
+    return axis != -1 and torch.compiler.is_compiling()
+
+
+def _padded(x: Tensor, axis: int, before: int, after: int) -> Tensor:
+    """Zeros at both ends of an axis, which counts from the end."""
+    return torch.nn.functional.pad(x, (0, 0) * (-axis - 1) + (before, after))
