@@ -48,7 +48,7 @@ def random(
         generator = torch.Generator("cpu")
         generator.seed() if seed is None else generator.manual_seed(seed)
     v = torch.randn((3, *mesh.nodes), dtype=torch.float64, generator=generator, device="cpu")
-    v = v / torch.linalg.vector_norm(v, dim=0, keepdim=True)
+    v /= torch.linalg.vector_norm(v, dim=0, keepdim=True)
     return v.to(dtype=dtype or torch.get_default_dtype(), device=device)
 
 
