@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import sympy as sp
 import torch
 from torch import Tensor, nn
 
@@ -66,8 +65,8 @@ class _Code:
     rest: _Function
 
 
-def _function(block: Block, results: Mapping[tuple, sp.Expr]) -> _Function:
-    """Compiled, with the keys for slots."""
+def _function(block: Block, results: Mapping[tuple, object]) -> _Function:
+    """Expressions by slot, compiled."""
     return _Function(*block.emit(list(results.values()), _FUNCTIONS), tuple(results))
 
 
