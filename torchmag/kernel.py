@@ -41,7 +41,7 @@ class _Function:
 
     call: Callable
     sources: Sequence[Source]
-    slots: Sequence[tuple] = ((),)
+    slots: Sequence[tuple]
 
     def values(self, inputs: "_Inputs", number: int) -> dict:
         """{slot: result} in the block with this number."""

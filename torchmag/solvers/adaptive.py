@@ -133,7 +133,7 @@ class _Attempt:
 
     Attributes:
         step: None if nobody made it, or not yet known.
-        stuck: samples that cannot go on; None if nobody is.
+        stuck: samples that cannot go on, bool; None if all made the step.
         lose: says so; None if there is nothing to say.
     """
 
