@@ -285,7 +285,7 @@ def test_the_bar_is_off_where_nobody_looks(capsys):
 
 
 SCRIPT = """
-    import sys, torch, torchmag as tm
+    import pathlib, sys, torch, torchmag as tm
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     sys.path.insert(0, {tests!r})
@@ -294,7 +294,7 @@ SCRIPT = """
     sim = tm.Simulation(llg, m0, "results", interval=0.0, progress=False)
     sim.log(tm.loggers.Table("table.csv"), every=0.5e-12)
     sim.run(4e-12)
-    sim.run({until})
+    sim.run({until}, callback=lambda *_: pathlib.Path("second").touch())
     tm.checkpoint.save("end", {{"m": sim.m, "argument": sys.argv[1:]}})
 """
 
@@ -309,7 +309,7 @@ def test_the_command_runs_and_resumes_a_script(tmp_path, monkeypatch, capsys):
     path = os.pathsep.join([str(Path(tm.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "torchmag", "run", "script.py"]
     process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.PIPE, text=True)
-    while not Path("results/end_of_call_1").exists() and process.poll() is None:
+    while not Path("second").exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
@@ -331,6 +331,25 @@ def test_what_the_command_cannot_run(tmp_path, capsys):
     assert cli.main(["run", str(tmp_path / "wrong.py")]) == 1
     shown = capsys.readouterr().err
     assert "wrong.py" in shown and "ValueError: mine" in shown
+
+
+def test_sigterm_between_two_runs_ends_the_command_with_its_exit_code(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "script.py").write_text(
+        f"import os, signal, sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import torchmag as tm; from restarts import make\n"
+        "sim = tm.Simulation(*make(), 'results')\n"
+        "sim.run(1e-12)\n"
+        "if not sys.argv[1:]: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sim.run(2e-12)\n"
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli.main(["run", "script.py"]) == 75 and signal.getsignal(signal.SIGTERM) == before
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "torchmag run: SIGTERM between two runs: what they saved is kept; go on with torchmag run --resume"
+    )
+    assert load("results/checkpoint")["t"] == 1e-12
+    assert cli.main(["run", "script.py", "--resume", "--", "again"]) == 0 and load("results/checkpoint")["t"] == 2e-12
 
 
 def test_ctrl_c_ends_the_command_with_one_line(tmp_path, capsys, monkeypatch):

@@ -104,7 +104,7 @@ def _add_run(commands):
     run = commands.add_parser(
         "run",
         help="run a Python script; with --resume its simulations and training loops go on from their checkpoints",
-        description="Runs the script, as python does.  Exit code 75: stopped by SIGTERM after a checkpoint; run again with --resume.",
+        description="Runs the script, as python does.  Exit code 75: stopped by SIGTERM, checkpoints written; run again with --resume.",
     )
     run.add_argument(
         "script", type=Path, metavar="SCRIPT", help="a Python file that makes torchmag.Simulation or torchmag.Checkpoint"
@@ -120,7 +120,7 @@ def _run_script(options):
     import runpy
     import traceback
 
-    from torchmag.checkpoint import Interrupted, resuming
+    from torchmag.checkpoint import Interrupted, interruptible, resuming
 
     if not options.script.is_file():
         raise ValueError(f"{options.script}: there is no such file")
@@ -130,7 +130,7 @@ def _run_script(options):
     sys.argv = [str(options.script), *given[given[:1] == ["--"] :]]
     sys.path.insert(0, str(options.script.resolve().parent))
     try:
-        with resuming(resume):
+        with interruptible(), resuming(resume):
             runpy.run_path(str(options.script), run_name="__main__")
     except Exception:
         # The script's, with the place in it: not a matter of the command's arguments.

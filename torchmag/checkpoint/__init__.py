@@ -3,7 +3,7 @@
 from torchmag.checkpoint.file import load, load_newest, save
 from torchmag.checkpoint.remembered import Remembered
 from torchmag.checkpoint.resuming import resuming
-from torchmag.checkpoint.signals import Interrupted, Occasions
+from torchmag.checkpoint.signals import Interrupted, Occasions, interruptible
 from torchmag.checkpoint.training import Checkpoint
 
-__all__ = ["Checkpoint", "Interrupted", "Occasions", "Remembered", "load", "load_newest", "resuming", "save"]
+__all__ = ["Checkpoint", "Interrupted", "Occasions", "Remembered", "interruptible", "load", "load_newest", "resuming", "save"]

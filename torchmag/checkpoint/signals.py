@@ -1,12 +1,14 @@
 """Signals that ask a run to be saved."""
 
+import contextlib
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 
 class Interrupted(SystemExit):
-    """A run that SIGTERM ended after its checkpoint was written: exit code 75 (EX_TEMPFAIL: try again later)."""
+    """A program that SIGTERM ended with its checkpoints written: exit code 75 (EX_TEMPFAIL: try again later)."""
 
     def __init__(self, message: str = ""):
         super().__init__(75)
@@ -14,6 +16,23 @@ class Interrupted(SystemExit):
 
     def __str__(self):
         return self.message
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Inside, in the main thread, SIGTERM raises `Interrupted` where no run notes it: there nothing is under way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number, frame):
+        raise Interrupted("SIGTERM between two runs: what they saved is kept; go on with torchmag run --resume")
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 class Occasions:
