@@ -142,6 +142,42 @@ def to_nodes(x: Tensor, mesh: Mesh) -> Tensor:
     return from_modes({(0,) * mesh.dim: x}, periodic_axes(mesh))
 
 
+def extended(x: Tensor, periodic: Sequence[bool]) -> Tensor:
+    """A cell field and what adjoins it, zeros at open ends, the other end's cells before the first ones of periodic axes.
+
+    (..., *cells) -> (..., *nodes + 1), so that `to_nodes` of the field is the mean over neighbours of this.
+    """
+    for axis, wraps in enumerate(periodic):
+        where = axis - len(periodic)
+        first, last = x.narrow(where, 0, 1), x.narrow(where, x.shape[where] - 1, 1)
+        if wraps:
+            x = torch.cat((last, x), where)
+        elif _fuses_padding(where):
+            x = _padded(x, where, 1, 1)
+        else:
+            x = torch.cat((torch.zeros_like(first), x, torch.zeros_like(last)), where)
+    return x
+
+
+def restricted(x: Tensor, periodic: Sequence[bool]) -> Tensor:
+    """The transpose of `extended`: (..., *nodes + 1) -> (..., *cells)."""
+    for axis, wraps in enumerate(periodic):
+        where = axis - len(periodic)
+        if wraps:
+            n = x.shape[where] - 1
+            end = x.narrow(where, n, 1) + x.narrow(where, 0, 1)
+            x = torch.cat((x.narrow(where, 1, n - 1), end), where)
+        else:
+            x = x.narrow(where, 1, x.shape[where] - 2)
+    return x
+
+
+def extended_to_nodes(x: Tensor, mesh: Mesh) -> Tensor:
+    """`to_nodes` of the cell field that has been `extended` to x: (..., *nodes + 1) -> (..., *nodes)."""
+    mean = (0,) * mesh.dim
+    return to_modes(x, (False,) * mesh.dim, (mean,))[mean]
+
+
 def expand_to_cells(x: Tensor, mesh: Mesh) -> Tensor:
     """A scalar parameter, 0-d or (*batch, *cells) with axes of 1, to its full (*batch, *cells)."""
     return x.expand(*x.shape[: max(x.ndim - mesh.dim, 0)], *mesh.cells)

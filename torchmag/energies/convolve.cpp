@@ -241,6 +241,10 @@ template <class T> class Convolution {
     T weight[2][3][3] = {};  // of (target, origin), at frequencies of z that the kernel keeps and at their mirror images
     int row[3][3] = {};
     long nx, ny, nz, columns, stride, half, kept, component, plane;
+    // Of each axis, what is put around the result: nothing, zeros on both sides (OPEN), or one periodic image before it.
+    enum Around { NOTHING, OPEN, PERIODIC };
+    int around[3];
+    long wide[3], before[3];  // with that: lengths, and where the result begins
 
 public:
     explicit Convolution(const int* numbers, const int* n, const int* length)
@@ -253,6 +257,10 @@ public:
         plane = ny > 1 ? length[1] * up(nz, W<T>) : 0;
         rows = *numbers++, odd = *numbers++;
         const int* mirror = numbers + 1 + 4 * *numbers;
+        for (int axis = 0; axis < 3; ++axis) {
+            around[axis] = mirror[rows + axis], before[axis] = around[axis] != NOTHING;
+            wide[axis] = n[axis] + before[axis] + (around[axis] == OPEN);
+        }
         scale = T(0.5 / (double(length[0]) * length[1] * length[2]));
         for (int i = *numbers++; i > 0; --i, numbers += 4)
             for (int image = 0; image < 2; ++image) {
@@ -262,6 +270,7 @@ public:
     }
 
     long size() const { return 3 * nx * columns; }
+    long result() const { return 3 * wide[0] * wide[1] * wide[2]; }
     long workspace() const { return 6 * component + PACK; }  // a register's worth is read beyond the end
 
     // One sample (3, nx, ny, nz); `spectrum` has workspace() numbers.
@@ -281,10 +290,22 @@ public:
             }
 #pragma omp for schedule(dynamic)
             for (long i = 0; i < pairs; ++i) homeward(spectrum, found, 2 * i, memory.data);
+#pragma omp for schedule(static)
+            for (long i = 0; i < (before[0] + before[1] + before[2] ? 3 * wide[0] : 0); ++i) surround(found, i);
         }
     }
 
 private:
+    struct Block {
+        long axis, column, in_space, in_spectrum, left;  // left: columns from here on
+        Block(const Convolution& c, long number) {
+            const long last = 3 * c.blocks() - 1;
+            axis = std::min(number, last) / c.blocks(), column = std::min(number, last) % c.blocks() * W<T>;
+            in_space = axis * c.nx * c.columns + column, in_spectrum = axis * c.component + column;
+            left = number > last ? 0 : c.columns - column;
+        }
+    };
+
     long blocks() const { return (columns + W<T> - 1) / W<T>; }
 
     // Along x: a block of W columns is the real part of a tile, the next one its imaginary part.
@@ -310,20 +331,49 @@ private:
             tile[fx.position[f]] = {u.re - v.im, u.im + v.re};
         }
         fx.backward(tile);
-        for (long i = 0; i < nx; ++i) {
-            store<T>(found + a.in_space + i * columns, scale * tile[i].re, a.left);
-            store<T>(found + b.in_space + i * columns, scale * tile[i].im, b.left);
-        }
+        const Places to_a(*this, a), to_b(*this, b);
+        const long sheet = wide[1] * wide[2];
+        for (long i = 0; i < nx; ++i, found += sheet) to_a.put(found, scale * tile[i].re), to_b.put(found, scale * tile[i].im);
     }
 
-    struct Block {
-        long in_space, in_spectrum, left;  // left: columns from here on
-        Block(const Convolution& c, long number) {
-            const long last = 3 * c.blocks() - 1, axis = std::min(number, last) / c.blocks(), column = std::min(number, last) % c.blocks() * W<T>;
-            in_space = axis * c.nx * c.columns + column, in_spectrum = axis * c.component + column;
-            left = number > last ? 0 : c.columns - column;
+    // Where a block's columns are in the result: runs of neighbours, each within a row along z.
+    struct Places {
+        struct { long at, column, count; } runs[W<T>];
+        int count = 0;
+        Places(const Convolution& c, const Block& block) {
+            const long row = c.before[1] + c.before[2] ? c.nz : c.columns, columns = std::min<long>(W<T>, block.left);
+            for (long column = 0; column < columns; column += runs[count++].count) {
+                const long y = (block.column + column) / row, z = (block.column + column) % row;
+                const long at = ((block.axis * c.wide[0] + c.before[0]) * c.wide[1] + c.before[1] + y) * c.wide[2] + c.before[2] + z;
+                runs[count] = {at, column, std::min(row - z, columns - column)};
+            }
+        }
+        INLINE void put(T* found, Vector<T> v) const {
+            if (count == 1) return store<T>(found + runs[0].at, v, runs[0].count);
+            T lanes[W<T>];
+            store<T>(lanes, v);
+            for (int i = 0; i < count; ++i) std::memcpy(found + runs[i].at, lanes + runs[i].column, runs[i].count * sizeof(T));
         }
     };
+
+    // What is around the result, of one component's sheet normal to x.
+    void surround(T* found, long number) const {
+        const long x = number % wide[0], row = wide[2], sheet = wide[1] * row;
+        T* to = found + number * sheet;
+        if (around[0] == OPEN && (x == 0 || x == wide[0] - 1)) return std::fill(to, to + sheet, T(0));
+        const T* from = around[0] == PERIODIC && x == 0 ? to + nx * sheet : to;
+        for (long y = 0; y < wide[1]; ++y) {
+            T* line = to + y * row;
+            if (around[1] == OPEN && (y == 0 || y == wide[1] - 1)) {
+                std::fill(line, line + row, T(0));
+                continue;
+            }
+            const T* origin = from + (around[1] == PERIODIC && y == 0 ? ny : y) * row + before[2];
+            if (origin != line + before[2]) std::copy(origin, origin + nz, line + before[2]);
+            if (around[2] != NOTHING) line[0] = around[2] == PERIODIC ? line[nz] : T(0);
+            if (around[2] == OPEN) line[row - 1] = T(0);
+        }
+    }
 
     // A plane of equal frequency along x: along y, then lines along z, and back.
     void through(T* spectrum, const T* kernel, Complex<T>* tile, T* middle) const {
@@ -408,8 +458,8 @@ private:
 template <class T> static void convolve(const void* plan, const void* x, const void* kernel, void* found, void* work, long samples, int threads) {
     const auto& c = *static_cast<const Convolution<T>*>(plan);
     const auto one = [&](long i, int worker, int team) {
-        const long at = i * c.size();
-        c.sample(static_cast<const T*>(x) + at, static_cast<const T*>(kernel), static_cast<T*>(found) + at, static_cast<T*>(work) + worker * c.workspace(), team);
+        T* to = static_cast<T*>(found) + i * c.result();
+        c.sample(static_cast<const T*>(x) + i * c.size(), static_cast<const T*>(kernel), to, static_cast<T*>(work) + worker * c.workspace(), team);
     };
     if (threads > 1 && samples >= threads) {
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
@@ -421,7 +471,8 @@ template <class T> static void convolve(const void* plan, const void* x, const v
 
 extern "C" {
 // numbers: of each axis the count of its radices, they, and the positions of its frequencies; rows of the kernel, whether it is odd,
-// the count of terms, (target, origin, row, sign) of each, and the sign of each row under reflection of z.
+// the count of terms, (target, origin, row, sign) of each, the sign of each row under reflection of z, and what is put around the
+// result along each axis.
 void* plan_float64(const int* numbers, const int* n, const int* length) { return new Convolution<double>(numbers, n, length); }
 void* plan_float32(const int* numbers, const int* n, const int* length) { return new Convolution<float>(numbers, n, length); }
 
@@ -429,7 +480,7 @@ void* plan_float32(const int* numbers, const int* n, const int* length) { return
 long workspace_float64(const void* plan) { return static_cast<const Convolution<double>*>(plan)->workspace(); }
 long workspace_float32(const void* plan) { return static_cast<const Convolution<float>*>(plan)->workspace(); }
 
-// x and found (samples, 3, nx, ny, nz); work: a workspace for each thread, or one if there are fewer samples than threads.
+// x (samples, 3, nx, ny, nz), found the same with what is around it; work: a workspace for each thread, or one if there are fewer samples than threads.
 void convolve_float64(const void* plan, const void* x, const void* kernel, void* found, void* work, long samples, int threads) {
     convolve<double>(plan, x, kernel, found, work, samples, threads);
 }

@@ -41,8 +41,10 @@ class Demag(ConvolvedEnergy):
 
     def _variation(self, m, values):
         moment = self._moment(values)
-        field = self._cell_field(moment * layout.to_cells(m, self.mesh))
-        return -mu_0 * layout.to_nodes(moment * field, self.mesh)
+        field = self._convolve(moment * layout.to_cells(m, self.mesh), self.kernel, extended=True)
+        if moment.ndim:
+            moment = layout.extended(layout.expand_to_cells(moment, self.mesh), layout.periodic_axes(self.mesh))
+        return -mu_0 * layout.extended_to_nodes(moment * field, self.mesh)
 
     def _moment(self, values):
         M = values["magnet"]["M"]

@@ -5,16 +5,18 @@ import functools
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from torchmag import layout
 from torchmag.energies import native
 
 RADICES = (8, 4, 2, 3, 5, 7)
 # Lines that the kernel keeps side by side, as in the C++.
 PACK = 16
+NOTHING, OPEN, PERIODIC = range(3)
 # Samples of less than this many numbers in all are not worth a second thread.
 SMALL = 2**14
 # After a fork OpenMP has lost its threads and would wait for them.
@@ -39,6 +41,7 @@ class Plan:
         terms: (target, origin, row, sign), see `Convolution`.
         parities: for each row of the kernel and each axis, whether it is odd along it.
         odd: the kernel's transform is imaginary.
+        around: what is put around the result along each axis, NOTHING, OPEN (zeros on both sides) or PERIODIC (one image before it).
     """
 
     cells: tuple[int, ...]
@@ -46,6 +49,7 @@ class Plan:
     terms: tuple[tuple[int, ...], ...]
     parities: tuple[tuple[bool, ...], ...]
     odd: bool
+    around: tuple[int, ...] = (NOTHING,) * 3
 
     @functools.cached_property
     def order(self) -> tuple[int, ...]:
@@ -62,6 +66,27 @@ class Plan:
         """Whether fields are to be transposed."""
         axes = [axis for axis in self.order if self.cells[axis] > 1]
         return axes != sorted(axes)
+
+    @functools.cached_property
+    def grid(self) -> tuple[int, ...]:
+        """The axes of the result with what is around it."""
+        return tuple(n + (0, 2, 1)[around] for n, around in zip(self.cells, self.around))
+
+    @functools.cached_property
+    def surrounds(self) -> bool:
+        """Whether the compiled code, which has the axes in an order of its own, can put something around the result."""
+        axes = [axis for axis in self.order if self.around[axis]]
+        return not axes or (not self.turned and axes == sorted(axes))
+
+    @functools.cached_property
+    def periodic(self) -> tuple[bool, ...]:
+        """Of the axes that have something around the result, the first ones, whether it is an image."""
+        return tuple(around == PERIODIC for around in self.around if around)
+
+    def shape_of(self, x: Tensor) -> tuple[int, ...]:
+        """Of the result: (*batch, 3, *cells) -> (*batch, 3, *grid)."""
+        dim = len(self.periodic)
+        return (*x.shape[: x.ndim - dim], *self.grid[:dim])
 
     def _ordered(self, values):
         return [values[axis] for axis in self.order]
@@ -103,6 +128,7 @@ class Plan:
             int(self.odd),
             len(self.parities),
             *parities,
+            *self.around,
             *(x for term in self.terms for x in term),
         ]
 
@@ -112,7 +138,8 @@ class Plan:
         """From `encode`."""
         cells, lengths, odd, end = numbers[:3], numbers[3:6], bool(numbers[6]), 8 + 3 * numbers[7]
         parities = tuple(tuple(map(bool, numbers[i : i + 3])) for i in range(8, end, 3))
-        return Plan(cells, lengths, tuple(numbers[i : i + 4] for i in range(end, len(numbers), 4)), parities, odd)
+        terms = tuple(numbers[i : i + 4] for i in range(end + 3, len(numbers), 4))
+        return Plan(cells, lengths, terms, parities, odd, numbers[end : end + 3])
 
 
 @functools.cache
@@ -125,7 +152,7 @@ class _Handle:
         axes = [x for n in lengths for x in (len(radices(n)), *radices(n), *positions(n))]
         mirror = [-1 if odd[plan.order[2]] else 1 for odd in plan.parities]
         terms = [x for term in plan.terms for x in term]
-        numbers = [*axes, len(plan.parities), int(plan.odd), len(plan.terms), *terms, *mirror]
+        numbers = [*axes, len(plan.parities), int(plan.odd), len(plan.terms), *terms, *mirror, *plan._ordered(plan.around)]
         make, size, self.convolve = (getattr(native.library(), f"{name}_{dtype}") for name in ("plan", "workspace", "convolve"))
         make.restype, size.restype, size.argtypes = ctypes.c_void_p, ctypes.c_long, [ctypes.c_void_p]
         self.convolve.argtypes, self.convolve.restype = [*[ctypes.c_void_p] * 5, ctypes.c_long, ctypes.c_int], None
@@ -134,8 +161,10 @@ class _Handle:
 
 
 def convolve(plan: Plan, x: Tensor, packed: Tensor) -> Tensor:
-    """(*batch, 3, *cells) -> same, contiguous, with a kernel from `Plan.pack` in the same precision; nothing is taped."""
-    handle, found = _Handle(plan, x.dtype), x.new_empty(x.shape)
+    """(*batch, 3, *cells) -> (*batch, 3, *grid), contiguous, with a kernel from `Plan.pack` in the same precision; nothing is taped."""
+    if not plan.surrounds:
+        return layout.extended(convolve(replace(plan, around=Plan.around), x, packed), plan.periodic)
+    handle, found = _Handle(plan, x.dtype), x.new_empty(plan.shape_of(x))
     if plan.turned:
         shape = (-1, 3, *plan.cells)
         turned = x.reshape(shape).permute(0, 1, *(2 + axis for axis in plan.order)).contiguous()

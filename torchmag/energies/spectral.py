@@ -3,11 +3,12 @@
 import functools
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from torchmag import layout
 from torchmag.energies import plans
 from torchmag.mesh import Mesh
 
@@ -45,7 +46,9 @@ class Convolution:
     axes: tuple[int, ...] = field(init=False)
     cells: tuple[int, ...] = field(init=False)
     lengths: tuple[int, ...] = field(init=False)
+    periodic: tuple[bool, ...] = field(init=False)
     plan: plans.Plan | None = field(init=False)
+    extending: plans.Plan | None = field(init=False)
 
     def __post_init__(self):
         axes = tuple(axis for axis, n in enumerate(self.mesh.cells) if n > 1)
@@ -63,6 +66,9 @@ class Convolution:
                 self.odd,
             )
         object.__setattr__(self, "plan", plan)
+        object.__setattr__(self, "periodic", layout.periodic_axes(self.mesh))
+        around = [plans.PERIODIC if wraps else plans.OPEN for wraps in self.periodic]
+        object.__setattr__(self, "extending", plan and replace(plan, around=(*around, *plans.Plan.around)[:3]))
         _define_operator()
 
     def __setstate__(self, state):
@@ -102,28 +108,34 @@ class Convolution:
         kernel = kernel.permute(0, 3, 2, 1)
         return kernel.reshape(len(kernel), *(kernel.shape[3 - axis] for axis in reversed(self.axes))).contiguous()
 
-    def __call__(self, x: Tensor, kernel: Tensor) -> Tensor:
-        """(*batch, 3, *cells) -> same, with a kernel (see `kernel`) in the same precision."""
+    def __call__(self, x: Tensor, kernel: Tensor, extended: bool = False) -> Tensor:
+        """(*batch, 3, *cells) -> same, or (*batch, 3, *nodes + 1), see `layout.extended`; with a `kernel` in the same precision."""
         if not torch.compiler.is_compiling():
-            return _Apply.apply(x, kernel, self)
+            return _Apply.apply(x, kernel, self, extended)
         if self._is_packed(kernel) and x.device.type == "cpu" and plans.available() and not _is_transformed():
             operators = torch.ops.torchmag
             convolve = operators.convolve if torch.is_grad_enabled() else operators.convolve_untaped
-            return convolve.default(x, kernel, self.plan.encode())
+            return convolve.default(x, kernel, (self.extending if extended else self.plan).encode())
         # A graph holds functional code only; outside one, blocks are written in place and nothing is kept for the backward.
-        return self._whole(x, self._spectrum(self.plan.unpack(kernel)) if self._is_packed(kernel) else kernel)
+        found = self._whole(x, self._spectrum(self.plan.unpack(kernel)) if self._is_packed(kernel) else kernel)
+        return layout.extended(found, self.periodic) if extended else found
 
     def _is_packed(self, kernel):
         return self.plan is not None and kernel.ndim == 1
 
-    def apply(self, x: Tensor, kernel: Tensor) -> Tensor:
+    def apply(self, x: Tensor, kernel: Tensor, extended: bool) -> Tensor:
         """The convolution without derivatives, outside of a graph."""
         if self._is_packed(kernel):
             # Within a Function torch has wrapped tensors without storage, for batches of cotangents.
             if x.device.type == "cpu" and plans.available() and torch._C._has_storage(x):
-                return plans.convolve(self.plan, x.detach(), kernel.detach())
+                return plans.convolve(self.extending if extended else self.plan, x.detach(), kernel.detach())
             kernel = self._spectrum(self.plan.unpack(kernel))
-        return self._whole(x, kernel)
+        found = self._whole(x, kernel)
+        return layout.extended(found, self.periodic) if extended else found
+
+    def transpose(self, gradient: Tensor, kernel: Tensor, extended: bool) -> Tensor:
+        """What of a result's gradient arrives at the cells."""
+        return _Apply.apply(layout.restricted(gradient, self.periodic) if extended else gradient, kernel, self, False)
 
     def _whole(self, x, kernel):
         flat = x.reshape(-1, 3, *self.cells)  # (batch, 3, *cells of the axes with more than one cell)
@@ -198,24 +210,24 @@ class _Apply(torch.autograd.Function):
     """A Convolution, linear and its own transpose: derivatives of every order are Convolutions and keep no spectrum."""
 
     @staticmethod
-    def forward(x, kernel, convolution):
-        return convolution.apply(x, kernel)
+    def forward(x, kernel, convolution, extended):
+        return convolution.apply(x, kernel, extended)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        _, ctx.kernel, ctx.convolution = inputs
+        _, ctx.kernel, ctx.convolution, ctx.extended = inputs
 
     @staticmethod
     def backward(ctx, gradient):
-        return _Apply.apply(gradient, ctx.kernel, ctx.convolution), None, None
+        return ctx.convolution.transpose(gradient, ctx.kernel, ctx.extended), None, None, None
 
     @staticmethod
     def jvp(ctx, tangent, *_):
-        return _Apply.apply(tangent, ctx.kernel, ctx.convolution)
+        return _Apply.apply(tangent, ctx.kernel, ctx.convolution, ctx.extended)
 
     @staticmethod
-    def vmap(info, in_dims, x, kernel, convolution):
-        return _Apply.apply(x.movedim(in_dims[0], 0), kernel, convolution), 0
+    def vmap(info, in_dims, x, kernel, convolution, extended):
+        return _Apply.apply(x.movedim(in_dims[0], 0), kernel, convolution, extended), 0
 
 
 def _keep(ctx, inputs, output):
@@ -223,7 +235,9 @@ def _keep(ctx, inputs, output):
 
 
 def _derive(ctx, gradient):
-    return torch.ops.torchmag.convolve.default(gradient, ctx.kernel, ctx.plan), None, None
+    plan = plans.Plan.decode(tuple(ctx.plan))
+    gradient = layout.restricted(gradient, plan.periodic)
+    return torch.ops.torchmag.convolve.default(gradient, ctx.kernel, replace(plan, around=plans.Plan.around).encode()), None, None
 
 
 @functools.cache
@@ -235,7 +249,9 @@ def _define_operator():
     for name in ("convolve", "convolve_untaped"):
         library.define(name + signature)
         library.impl(name, lambda x, kernel, plan: plans.convolve(plans.Plan.decode(tuple(plan)), x, kernel), "CPU")
-        torch.library.register_fake(f"torchmag::{name}", lambda x, kernel, plan: x.new_empty(x.shape), lib=library)
+        torch.library.register_fake(
+            f"torchmag::{name}", lambda x, kernel, plan: x.new_empty(plans.Plan.decode(tuple(plan)).shape_of(x)), lib=library
+        )
     torch.library.register_autograd("torchmag::convolve", _derive, setup_context=_keep, lib=library)
     return library
 
