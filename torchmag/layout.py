@@ -38,9 +38,13 @@ def dot(a: Tensor, b: Tensor, mesh: Mesh) -> Tensor:
 
 def cross(a: Tensor, b: Tensor, mesh: Mesh) -> Tensor:
     """Pointwise vector product of two vector fields (..., 3, *grid)."""
-    ax, ay, az = components(a, mesh.dim)
-    bx, by, bz = components(b, mesh.dim)
-    return stack((ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx), mesh.dim)
+    return stack(cross_components(components(a, mesh.dim), components(b, mesh.dim)), mesh.dim)
+
+
+def cross_components(a: Sequence[Tensor], b: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Vector product of two fields given as component planes: to compiled code a plane is no memory yet, a stack of them is."""
+    (ax, ay, az), (bx, by, bz) = a, b
+    return ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
 
 
 def normalize(m: Tensor, dim: int) -> Tensor:

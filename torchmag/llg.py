@@ -32,7 +32,7 @@ def _guards(entries):
 # A thread should have that many numbers to work on at least: waking one takes as long as ten thousand additions.
 OPTIONS = {"cpp.min_chunk_size": 2**13, "size_asserts": False, "guard_filter_fn": _guards}
 # On a CPU a neighbour's value is sooner computed twice than written and read again.
-ON_CPU = {"realize_reads_threshold": 16, "realize_acc_reads_threshold": 16}
+ON_CPU = {"realize_reads_threshold": 32, "realize_acc_reads_threshold": 32}
 
 
 class LLG(Sealed, Parametric):
@@ -223,10 +223,15 @@ class LLG(Sealed, Parametric):
             yield from self.temperature._resolved_own(values["temperature"], f"{prefix}temperature.")
 
     def _rate(self, m, H, values):
-        alpha, gamma = values["alpha"], values["gamma"]
-        torque = layout.cross(m, H, self.mesh)
-        damping = alpha * layout.cross(m, torque, self.mesh)
-        rate = -gamma / (1 + alpha * alpha) * (torque + damping if self.precession else damping)
+        """-gamma / (1 + alpha^2) m x (H + alpha m x H), plane by plane."""
+        dim, axis = self.mesh.dim, layout.component_dim(self.mesh)
+        alpha, gamma = (x.select(axis, 0) if x.ndim else x for x in (values["alpha"], values["gamma"]))
+        m, H = layout.components(m, dim), layout.components(H, dim)
+        field = [alpha * plane for plane in layout.cross_components(m, H)]
+        if self.precession:
+            field = [along + across for along, across in zip(H, field)]
+        factor = -gamma / (1 + alpha * alpha)
+        rate = layout.stack([factor * plane for plane in layout.cross_components(m, field)], dim)
         return rate if self.frozen is None else rate * ~self.frozen
 
     def _to_nodes(self, x, body):
