@@ -73,15 +73,16 @@ def to_modes(x: Tensor, periodic: Sequence[bool], wanted: Iterable[Mode]) -> dic
         for prefix, part in parts.items():
             low, high = neighbours(part, where, wraps)
             if (*prefix, 0) in prefixes:
-                split[*prefix, 0] = 0.5 * (low + high)
+                split[*prefix, 0] = low + high
             if (*prefix, 1) in prefixes:
                 split[*prefix, 1] = high - low
         parts = split
-    return parts
+    return {mode: _halved(part, mode) for mode, part in parts.items()}
 
 
 def from_modes(parts: Mapping[Mode, Tensor], periodic: Sequence[bool]) -> Tensor:
     """The transpose of `to_modes`: {mode: (..., *cells)} -> (..., *nodes)."""
+    parts = {mode: _halved(part, mode) for mode, part in parts.items()}
     for axis in reversed(range(len(periodic))):
         where = axis - len(periodic)
         joined = {}
@@ -90,10 +91,9 @@ def from_modes(parts: Mapping[Mode, Tensor], periodic: Sequence[bool]) -> Tensor
             if mean is None:
                 low, high = -difference, difference
             elif difference is None:
-                low = high = 0.5 * mean
+                low = high = mean
             else:
-                half = 0.5 * mean
-                low, high = half - difference, half + difference
+                low, high = mean - difference, mean + difference
             joined[prefix] = _scatter(low, high, where, periodic[axis])
         parts = joined
     return parts[()]
@@ -118,10 +118,16 @@ def differences(x: Tensor, periodic: Sequence[bool], coefficients: Mapping[Mode,
         }
     sums = [None, None]
     for (k, *suffix), coefficient in coefficients.items():
-        term = coefficient * parts[*suffix]
-        sums[k] = term if sums[k] is None else sums[k] + term
-    found = [_differences(part, -len(periodic), k) for k, part in enumerate(sums) if part is not None]
-    return found[0] if len(found) == 1 else found[0] + found[1]
+        sums[k] = _plus(sums[k], coefficient, parts[*suffix])
+    # Outside of a graph these are memory.
+    del x, parts
+    found = None
+    for k in (1, 0):
+        part = sums.pop()
+        if part is not None:
+            part = _differences(part, -len(periodic), k)
+            found = part if found is None else found + part
+    return found
 
 
 def shares(nodes: Sequence[int], periodic: Sequence[bool], like: Tensor) -> Tensor:
@@ -253,6 +259,19 @@ def _differences(x: Tensor, axis: int, order: int) -> Tensor:
         return x.narrow(axis, 1, inside)
     slope = x.narrow(axis, 1, inside + 1) - x.narrow(axis, 0, inside + 1)
     return slope.narrow(axis, 1, inside) - slope.narrow(axis, 0, inside)
+
+
+def _plus(total: Tensor | None, coefficient: Tensor | float, x: Tensor) -> Tensor:
+    """total + coefficient * x."""
+    if total is None:
+        return coefficient * x
+    return torch.addcmul(total, coefficient, x) if isinstance(coefficient, Tensor) else torch.add(total, x, alpha=coefficient)
+
+
+def _halved(x: Tensor, mode: Mode) -> Tensor:
+    """Half of x for each axis along which this mode is a mean."""
+    means = mode.count(0)
+    return 0.5**means * x if means else x
 
 
 def _scatter(low: Tensor, high: Tensor, axis: int, wraps: bool) -> Tensor:
