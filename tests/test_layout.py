@@ -101,6 +101,20 @@ def test_to_cells_of_a_constant_and_to_nodes_conserve(mesh):
     torch.testing.assert_close(layout.total(spread, mesh), layout.total(y, mesh), rtol=0, atol=32 * EPS * y.abs().sum().item())
 
 
+@pytest.mark.parametrize("mesh", MESHES, ids=name)
+def test_nodes_are_means_of_the_extended_field(mesh):
+    x, periodic = normal(2, *mesh.cells), layout.periodic_axes(mesh)
+    extended = layout.extended(x, periodic)
+    assert extended.shape == (2, *(n + 1 for n in mesh.nodes))
+    expected = layout.to_nodes(x, mesh)
+    torch.testing.assert_close(
+        layout.extended_to_nodes(extended, mesh.dim), expected, rtol=0, atol=4 * EPS * x.abs().max().item()
+    )
+    # <extended(x), y> = <x, restricted(y)>.
+    y = normal(*extended.shape)
+    torch.testing.assert_close((extended * y).sum(), (x * layout.restricted(y, periodic)).sum())
+
+
 def test_lumped_shares_of_one_cell():
     # Each corner of a single open cell gets 1 / 2^dim.
     for dim in (1, 2, 3):

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import torchmag as tm
+from torchmag import layout
 from torchmag.energies import native, plans, spectral
 from torchmag.testing import SPACING
 
@@ -36,6 +37,10 @@ PERIODIC = [
     ((15, 20), (0, math.inf, 0)),
     ((49, 3, 8), (0, 0, 2)),
     ((3, 49, 8), (math.inf, math.inf, 0)),
+    ((6, 14, 21), (0, math.inf, math.inf)),
+    ((4, 3, 35), (math.inf, 0, 1)),
+    ((4, 1, 3), (0, 2, 2)),
+    ((20,), (math.inf, 0, 0)),
 ]
 
 
@@ -47,18 +52,30 @@ def convolved(n, pbc=(0, 0, 0)):
 def expect_those_of_torch(energy):
     """Fields of a batch, in both precisions, beside those of torch's FFT in double precision, and the kernel back and forth."""
     convolution, packed = energy._convolve, energy.kernel
+    plan, extending, nodal = convolution.plan_of
     assert packed.ndim == 1
     x = torch.randn(3, 3, *energy.mesh.cells, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     kernel = torch.stack([whole_spectrum(convolution, *row) for row in zip(energy._rows(), convolution.parities)])
     expected = convolution._whole(x, kernel)
     scale = float(expected.abs().max())
-    torch.testing.assert_close(plans.convolve(convolution.plan, x, packed), expected, rtol=0, atol=2e-15 * scale)
-    single = plans.convolve(convolution.plan, x.float(), packed.float())
+    torch.testing.assert_close(plans.convolve(plan, x, packed), expected, rtol=0, atol=2e-15 * scale)
+    single = plans.convolve(plan, x.float(), packed.float())
     torch.testing.assert_close(single.double(), expected, rtol=0, atol=1e-6 * scale)
+    # With what adjoins it, written by the compiled code itself or put around its result.
+    periodic = layout.periodic_axes(energy.mesh)
+    found = plans.convolve(plan, x, packed)
+    assert torch.equal(plans.convolve(extending, x, packed), layout.extended(found, periodic))
+    # From the nodes, where only the means round differently.
+    m = torch.randn(3, 3, *energy.mesh.nodes, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    means = layout.extended(plans.convolve(plan, layout.mean_of_corners(m, periodic), packed), periodic)
+    torch.testing.assert_close(plans.convolve(nodal, m, packed), means, rtol=0, atol=2e-15 * scale)
+    for each in (plan, extending, nodal):
+        assert plans.Plan.decode(tuple(each.encode())) == each
+    assert nodal.shape_of(m) == means.shape
     # What is kept is a part of it, and the rest follows.
-    halves = convolution.plan.unpack(packed)
+    halves = plan.unpack(packed)
     torch.testing.assert_close(convolution._spectrum(halves), kernel, rtol=0, atol=1e-15 * float(kernel.abs().max()))
-    assert torch.equal(convolution.plan.pack(halves), packed)
+    assert torch.equal(plan.pack(halves), packed)
 
 
 def whole_spectrum(convolution, kernel, odd_axes):
@@ -103,7 +120,7 @@ def test_processors(processor, compiler, monkeypatch, tmp_path):
 def test_lengths_that_have_no_transform():
     # 11 cells along a periodic axis: torch's FFT.
     for energy in convolved((11, 4), (math.inf, 0, 0)):
-        assert energy._convolve.plan is None
+        assert not energy._convolve.plan_of
     with pytest.raises(ValueError, match="factor 11"):
         plans.radices(22)
 

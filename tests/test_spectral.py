@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import torchmag as tm
+from torchmag import layout
 from torchmag.energies import plans, spectral
 from torchmag.testing import SPACING
 
@@ -13,9 +14,21 @@ MESHES = [(5,), (4, 3), (3, 1, 2), (3, 2, 3)]
 
 
 def fields(n, pbc=(0, 0, 0), dtype=torch.float64):
-    """An even and an odd kernel: cell field of Demag and of Oersted."""
+    """An even and an odd kernel: cell field of Demag, alone and with what adjoins it, and of Oersted."""
     magnet = tm.Magnet(tm.Mesh(n, SPACING, pbc=pbc), 1.0, dtype=dtype)
-    return {"demag": tm.Demag(magnet).cell_field, "oersted": tm.Oersted(magnet, (0, 0, 0)).cell_field}
+    demag = tm.Demag(magnet)
+    return {
+        "demag": demag.cell_field,
+        "extended": lambda x: demag._convolve(x, demag.kernel, spectral.CELLS_TO_EXTENDED),
+        "nodal": lambda x: demag._convolve(of_nodes(x, n, pbc), demag.kernel, spectral.NODES_TO_EXTENDED),
+        "oersted": tm.Oersted(magnet, (0, 0, 0)).cell_field,
+    }
+
+
+def of_nodes(x, n, pbc):
+    """A field at the nodes, (..., 3, *nodes), made of one at the cells."""
+    extended = layout.extended(x, [images > 0 for images in pbc[: len(n)]])
+    return extended[(..., *(slice(-1),) * len(n))]
 
 
 def sample(n, *batch):
@@ -53,7 +66,7 @@ def test_blocks_equal_the_whole(n, pbc, monkeypatch):
             torch.testing.assert_close(field(x), whole[name], rtol=0, atol=1e-14 * n[0] * float(whole[name].abs().max()))
 
 
-@pytest.mark.parametrize("name", ["demag", "oersted"])
+@pytest.mark.parametrize("name", ["demag", "extended", "nodal", "oersted"])
 @pytest.mark.parametrize("n", MESHES)
 def test_derivatives(n, name, small_blocks):
     field, x = fields(n)[name], sample(n).requires_grad_()
@@ -61,7 +74,7 @@ def test_derivatives(n, name, small_blocks):
     assert torch.autograd.gradgradcheck(lambda x: field(x).sin(), (x,), check_fwd_over_rev=True)
 
 
-@pytest.mark.parametrize("name", ["demag", "oersted"])
+@pytest.mark.parametrize("name", ["demag", "extended", "nodal", "oersted"])
 def test_function_transforms(name, small_blocks):
     n = (3, 2, 3)
     field, x = fields(n)[name], sample(n, 4)
@@ -80,7 +93,7 @@ def compiled(function):
     return torch.compile(function, fullgraph=True, backend="aot_eager")
 
 
-@pytest.mark.parametrize("name", ["demag", "oersted"])
+@pytest.mark.parametrize("name", ["demag", "extended", "nodal", "oersted"])
 def test_compiled(name, small_blocks):
     field, x = fields((3, 2, 3))[name], sample((3, 2, 3), 2).requires_grad_()
     found, expected = compiled(field)(x), field(x)
@@ -88,7 +101,7 @@ def test_compiled(name, small_blocks):
     torch.testing.assert_close(*(torch.autograd.grad(y.pow(3).sum(), x)[0] for y in (found, expected)))
 
 
-@pytest.mark.parametrize("name", ["demag", "oersted"])
+@pytest.mark.parametrize("name", ["demag", "extended", "nodal", "oersted"])
 def test_compiled_transforms(name, small_blocks):
     # torch 2.13: torch.addcmul in a compiled jvp ends the process.
     field, x = fields((3, 2, 3))[name], sample((3, 2, 3), 2)

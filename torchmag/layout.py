@@ -143,8 +143,13 @@ def shares(nodes: Sequence[int], periodic: Sequence[bool], like: Tensor) -> Tens
 
 def to_cells(x: Tensor, mesh: Mesh) -> Tensor:
     """Mean over the corners of each cell: (..., *nodes) -> (..., *cells)."""
-    mean = (0,) * mesh.dim
-    return to_modes(x, periodic_axes(mesh), (mean,))[mean]
+    return mean_of_corners(x, periodic_axes(mesh))
+
+
+def mean_of_corners(x: Tensor, periodic: Sequence[bool]) -> Tensor:
+    """`to_cells` with these axes."""
+    mean = (0,) * len(periodic)
+    return to_modes(x, periodic, (mean,))[mean]
 
 
 def to_nodes(x: Tensor, mesh: Mesh) -> Tensor:
@@ -182,10 +187,9 @@ def restricted(x: Tensor, periodic: Sequence[bool]) -> Tensor:
     return x
 
 
-def extended_to_nodes(x: Tensor, mesh: Mesh) -> Tensor:
-    """`to_nodes` of the cell field that has been `extended` to x: (..., *nodes + 1) -> (..., *nodes)."""
-    mean = (0,) * mesh.dim
-    return to_modes(x, (False,) * mesh.dim, (mean,))[mean]
+def extended_to_nodes(x: Tensor, dim: int) -> Tensor:
+    """`to_nodes` of the cell field that has been `extended` to x, with `dim` grid axes: (..., *nodes + 1) -> (..., *nodes)."""
+    return mean_of_corners(x, (False,) * dim)
 
 
 def expand_to_cells(x: Tensor, mesh: Mesh) -> Tensor:
@@ -265,7 +269,10 @@ def _plus(total: Tensor | None, coefficient: Tensor | float, x: Tensor) -> Tenso
     """total + coefficient * x."""
     if total is None:
         return coefficient * x
-    return torch.addcmul(total, coefficient, x) if isinstance(coefficient, Tensor) else torch.add(total, x, alpha=coefficient)
+    # A graph fuses them; torch 2.13: torch.addcmul in a compiled jvp ends the process.
+    if torch.compiler.is_compiling() or not isinstance(coefficient, Tensor):
+        return total + coefficient * x
+    return torch.addcmul(total, coefficient, x)
 
 
 def _halved(x: Tensor, mode: Mode) -> Tensor:

@@ -5,6 +5,7 @@
 // start from that order: nothing is sorted.  Of an axis that is padded to twice its length, zeros are neither stored nor added.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -245,6 +246,8 @@ template <class T> class Convolution {
     enum Around { NOTHING, OPEN, PERIODIC };
     int around[3];
     long wide[3], before[3];  // with that: lengths, and where the result begins
+    bool nodal;               // x is given at the nodes, and averaged over the corners of each cell
+    long given[3];            // lengths of x
 
 public:
     explicit Convolution(const int* numbers, const int* n, const int* length)
@@ -256,12 +259,17 @@ public:
         component = half * stride;
         plane = ny > 1 ? length[1] * up(nz, W<T>) : 0;
         rows = *numbers++, odd = *numbers++;
+        scale = T(0.5 / (double(length[0]) * length[1] * length[2]));
         const int* mirror = numbers + 1 + 4 * *numbers;
         for (int axis = 0; axis < 3; ++axis) {
             around[axis] = mirror[rows + axis], before[axis] = around[axis] != NOTHING;
             wide[axis] = n[axis] + before[axis] + (around[axis] == OPEN);
         }
-        scale = T(0.5 / (double(length[0]) * length[1] * length[2]));
+        nodal = mirror[rows + 3];
+        for (int axis = 0; axis < 3; ++axis) {
+            given[axis] = n[axis] + (nodal && around[axis] == OPEN);
+            if (nodal && around[axis] != NOTHING) scale *= T(0.5);
+        }
         for (int i = *numbers++; i > 0; --i, numbers += 4)
             for (int image = 0; image < 2; ++image) {
                 row[numbers[0]][numbers[1]] = numbers[2];
@@ -269,7 +277,7 @@ public:
             }
     }
 
-    long size() const { return 3 * nx * columns; }
+    long size() const { return 3 * given[0] * given[1] * given[2]; }
     long result() const { return 3 * wide[0] * wide[1] * wide[2]; }
     long workspace() const { return 6 * component + PACK; }  // a register's worth is read beyond the end
 
@@ -297,12 +305,57 @@ public:
 
 private:
     struct Block {
-        long axis, column, in_space, in_spectrum, left;  // left: columns from here on
+        long axis, column, in_spectrum, left;  // left: columns from here on
         Block(const Convolution& c, long number) {
             const long last = 3 * c.blocks() - 1;
             axis = std::min(number, last) / c.blocks(), column = std::min(number, last) % c.blocks() * W<T>;
-            in_space = axis * c.nx * c.columns + column, in_spectrum = axis * c.component + column;
+            in_spectrum = axis * c.component + column;
             left = number > last ? 0 : c.columns - column;
+        }
+    };
+
+    // Where a block's columns are in space: runs of neighbours, each within a row along z.
+    struct Places {
+        struct { long at, column, count, y; } runs[W<T>];
+        int count = 0;
+        Places(const Convolution& c, const Block& block, const long* wide, const long* before) {
+            const long row = wide[1] * wide[2] == c.columns ? c.columns : c.nz, columns = std::min<long>(W<T>, block.left);
+            for (long column = 0; column < columns; column += runs[count++].count) {
+                const long y = (block.column + column) / row, z = (block.column + column) % row;
+                const long at = ((block.axis * wide[0] + before[0]) * wide[1] + before[1] + y) * wide[2] + before[2] + z;
+                runs[count] = {at, column, std::min(row - z, columns - column), y};
+            }
+        }
+        INLINE void put(T* found, Vector<T> v) const {
+            if (count == 1) return store<T>(found + runs[0].at, v, runs[0].count);
+            T lanes[W<T>];
+            store<T>(lanes, v);
+            for (int i = 0; i < count; ++i) std::memcpy(found + runs[i].at, lanes + runs[i].column, runs[i].count * sizeof(T));
+        }
+    };
+
+    // The same of x; at nodes the corners of each column, in a sheet normal to x, are added.
+    struct Corners : Places {
+        bool along_y, along_z;
+        long above[W<T>];  // of each run: the nodes beyond in y
+        Corners(const Convolution& c, const Block& block) : Places(c, block, c.given, std::array<long, 3>{}.data()) {
+            along_y = c.nodal && c.around[1] != NOTHING, along_z = c.nodal && c.around[2] != NOTHING;
+            for (int i = 0; i < this->count; ++i) above[i] = c.given[2] * (this->runs[i].y + 1 < c.given[1] ? 1 : 1 - c.given[1]);
+        }
+        INLINE Vector<T> get(const T* x) const {
+            if (this->count == 1) return row(x, 0);
+            T lanes[W<T>] = {};
+            for (int i = 0; i < this->count; ++i) store<T>(lanes + this->runs[i].column, row(x, i), this->runs[i].count);
+            return load(lanes);
+        }
+        INLINE Vector<T> row(const T* x, int i) const {
+            const T* at = x + this->runs[i].at;
+            const long count = this->runs[i].count;
+            Vector<T> sum = load(at, count);
+            if (along_z) sum += load(at + 1, count);
+            if (along_y) sum += load(at + above[i], count);
+            if (along_y && along_z) sum += load(at + above[i] + 1, count);
+            return sum;
         }
     };
 
@@ -311,8 +364,17 @@ private:
     // Along x: a block of W columns is the real part of a tile, the next one its imaginary part.
     void outward(const T* x, T* spectrum, long block, Complex<T>* tile) const {
         const Block a(*this, block), b(*this, block + 1);
-        for (long i = 0; i < nx; ++i)
-            tile[i] = {load(x + a.in_space + i * columns, a.left), load(x + b.in_space + i * columns, b.left)};
+        const Corners from_a(*this, a), from_b(*this, b);
+        const long sheet = given[1] * given[2];
+        if (nodal && around[0] != NOTHING) {
+            Complex<T> last{from_a.get(x), from_b.get(x)};
+            for (long i = 0; i < nx; ++i) {
+                const T* at = x + (i + 1 < given[0] ? i + 1 : 0) * sheet;
+                const Complex<T> next{from_a.get(at), from_b.get(at)};
+                tile[i] = last + next, last = next;
+            }
+        } else
+            for (long i = 0; i < nx; ++i, x += sheet) tile[i] = {from_a.get(x), from_b.get(x)};
         fx.forward(tile);
         for (long f = 0; f < half; ++f) {
             const Complex<T> u = tile[fx.position[f]], v = tile[fx.position[f ? fx.length - f : 0]];
@@ -331,30 +393,11 @@ private:
             tile[fx.position[f]] = {u.re - v.im, u.im + v.re};
         }
         fx.backward(tile);
-        const Places to_a(*this, a), to_b(*this, b);
+        const Places to_a(*this, a, wide, before), to_b(*this, b, wide, before);
         const long sheet = wide[1] * wide[2];
         for (long i = 0; i < nx; ++i, found += sheet) to_a.put(found, scale * tile[i].re), to_b.put(found, scale * tile[i].im);
     }
 
-    // Where a block's columns are in the result: runs of neighbours, each within a row along z.
-    struct Places {
-        struct { long at, column, count; } runs[W<T>];
-        int count = 0;
-        Places(const Convolution& c, const Block& block) {
-            const long row = c.before[1] + c.before[2] ? c.nz : c.columns, columns = std::min<long>(W<T>, block.left);
-            for (long column = 0; column < columns; column += runs[count++].count) {
-                const long y = (block.column + column) / row, z = (block.column + column) % row;
-                const long at = ((block.axis * c.wide[0] + c.before[0]) * c.wide[1] + c.before[1] + y) * c.wide[2] + c.before[2] + z;
-                runs[count] = {at, column, std::min(row - z, columns - column)};
-            }
-        }
-        INLINE void put(T* found, Vector<T> v) const {
-            if (count == 1) return store<T>(found + runs[0].at, v, runs[0].count);
-            T lanes[W<T>];
-            store<T>(lanes, v);
-            for (int i = 0; i < count; ++i) std::memcpy(found + runs[i].at, lanes + runs[i].column, runs[i].count * sizeof(T));
-        }
-    };
 
     // What is around the result, of one component's sheet normal to x.
     void surround(T* found, long number) const {
@@ -471,8 +514,8 @@ template <class T> static void convolve(const void* plan, const void* x, const v
 
 extern "C" {
 // numbers: of each axis the count of its radices, they, and the positions of its frequencies; rows of the kernel, whether it is odd,
-// the count of terms, (target, origin, row, sign) of each, the sign of each row under reflection of z, and what is put around the
-// result along each axis.
+// the count of terms, (target, origin, row, sign) of each, the sign of each row under reflection of z, what is put around the result
+// along each axis, and whether x is given at the nodes.
 void* plan_float64(const int* numbers, const int* n, const int* length) { return new Convolution<double>(numbers, n, length); }
 void* plan_float32(const int* numbers, const int* n, const int* length) { return new Convolution<float>(numbers, n, length); }
 
@@ -480,7 +523,7 @@ void* plan_float32(const int* numbers, const int* n, const int* length) { return
 long workspace_float64(const void* plan) { return static_cast<const Convolution<double>*>(plan)->workspace(); }
 long workspace_float32(const void* plan) { return static_cast<const Convolution<float>*>(plan)->workspace(); }
 
-// x (samples, 3, nx, ny, nz), found the same with what is around it; work: a workspace for each thread, or one if there are fewer samples than threads.
+// x (samples, 3, nx, ny, nz) or at the nodes, found at the cells and what is around them; work: a workspace for each thread, or one if there are fewer samples than threads.
 void convolve_float64(const void* plan, const void* x, const void* kernel, void* found, void* work, long samples, int threads) {
     convolve<double>(plan, x, kernel, found, work, samples, threads);
 }

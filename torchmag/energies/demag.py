@@ -1,12 +1,14 @@
 """The demagnetising field as an FFT convolution over the cells."""
 
+import math
+
 from torch import Tensor
 
 from torchmag import layout
 from torchmag.constants import mu_0
 from torchmag.energies.convolution import ConvolvedEnergy
 from torchmag.energies.cuboids import PAIRS, demag_components
-from torchmag.energies.spectral import Convolution
+from torchmag.energies.spectral import CELLS_TO_EXTENDED, NODES_TO_EXTENDED, Convolution
 
 
 class Demag(ConvolvedEnergy):
@@ -40,11 +42,13 @@ class Demag(ConvolvedEnergy):
         return -0.5 * mu_0 * layout.dot(M, self._cell_field(M), self.mesh)
 
     def _variation(self, m, values):
-        moment = self._moment(values)
-        field = self._convolve(moment * layout.to_cells(m, self.mesh), self.kernel, extended=True)
-        if moment.ndim:
-            moment = layout.extended(layout.expand_to_cells(moment, self.mesh), layout.periodic_axes(self.mesh))
-        return -mu_0 * layout.extended_to_nodes(moment * field, self.mesh)
+        moment, mesh = self._moment(values), self.mesh
+        if math.prod(moment.shape[max(0, moment.ndim - mesh.dim) :]) == 1:
+            field = moment * self._convolve(m, self.kernel, NODES_TO_EXTENDED)
+        else:
+            field = self._convolve(moment * layout.to_cells(m, mesh), self.kernel, CELLS_TO_EXTENDED)
+            moment = layout.extended(layout.expand_to_cells(moment, mesh), layout.periodic_axes(mesh))
+        return -mu_0 * layout.extended_to_nodes(moment * field, mesh.dim)
 
     def _moment(self, values):
         M = values["magnet"]["M"]

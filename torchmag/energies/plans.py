@@ -42,6 +42,7 @@ class Plan:
         parities: for each row of the kernel and each axis, whether it is odd along it.
         odd: the kernel's transform is imaginary.
         around: what is put around the result along each axis, NOTHING, OPEN (zeros on both sides) or PERIODIC (one image before it).
+        nodal: the field is given at the nodes, those of the axes with something around; it is averaged over each cell's corners.
     """
 
     cells: tuple[int, ...]
@@ -50,6 +51,7 @@ class Plan:
     parities: tuple[tuple[bool, ...], ...]
     odd: bool
     around: tuple[int, ...] = (NOTHING,) * 3
+    nodal: bool = False
 
     @functools.cached_property
     def order(self) -> tuple[int, ...]:
@@ -73,18 +75,24 @@ class Plan:
         return tuple(n + (0, 2, 1)[around] for n, around in zip(self.cells, self.around))
 
     @functools.cached_property
-    def surrounds(self) -> bool:
-        """Whether the compiled code, which has the axes in an order of its own, can put something around the result."""
+    def is_native(self) -> bool:
+        """Whether the compiled code, which has the axes in an order of its own, does all of it."""
         axes = [axis for axis in self.order if self.around[axis]]
-        return not axes or (not self.turned and axes == sorted(axes))
+        within = self.nodal and self.around[self.order[2]] == PERIODIC  # it adds what lies side by side in memory
+        return not axes or (not self.turned and axes == sorted(axes) and not within)
 
     @functools.cached_property
     def periodic(self) -> tuple[bool, ...]:
         """Of the axes that have something around the result, the first ones, whether it is an image."""
         return tuple(around == PERIODIC for around in self.around if around)
 
+    @functools.cached_property
+    def plain(self) -> "Plan":
+        """From cells to cells."""
+        return replace(self, around=Plan.around, nodal=False)
+
     def shape_of(self, x: Tensor) -> tuple[int, ...]:
-        """Of the result: (*batch, 3, *cells) -> (*batch, 3, *grid)."""
+        """Of the result: (*batch, 3, *cells or *nodes) -> (*batch, 3, *grid)."""
         dim = len(self.periodic)
         return (*x.shape[: x.ndim - dim], *self.grid[:dim])
 
@@ -129,6 +137,7 @@ class Plan:
             len(self.parities),
             *parities,
             *self.around,
+            int(self.nodal),
             *(x for term in self.terms for x in term),
         ]
 
@@ -138,8 +147,8 @@ class Plan:
         """From `encode`."""
         cells, lengths, odd, end = numbers[:3], numbers[3:6], bool(numbers[6]), 8 + 3 * numbers[7]
         parities = tuple(tuple(map(bool, numbers[i : i + 3])) for i in range(8, end, 3))
-        terms = tuple(numbers[i : i + 4] for i in range(end + 3, len(numbers), 4))
-        return Plan(cells, lengths, terms, parities, odd, numbers[end : end + 3])
+        terms = tuple(numbers[i : i + 4] for i in range(end + 4, len(numbers), 4))
+        return Plan(cells, lengths, terms, parities, odd, numbers[end : end + 3], bool(numbers[end + 3]))
 
 
 @functools.cache
@@ -152,18 +161,23 @@ class _Handle:
         axes = [x for n in lengths for x in (len(radices(n)), *radices(n), *positions(n))]
         mirror = [-1 if odd[plan.order[2]] else 1 for odd in plan.parities]
         terms = [x for term in plan.terms for x in term]
-        numbers = [*axes, len(plan.parities), int(plan.odd), len(plan.terms), *terms, *mirror, *plan._ordered(plan.around)]
+        numbers = [*axes, len(plan.parities), int(plan.odd), len(plan.terms), *terms, *mirror]
+        numbers += [*plan._ordered(plan.around), int(plan.nodal)]
         make, size, self.convolve = (getattr(native.library(), f"{name}_{dtype}") for name in ("plan", "workspace", "convolve"))
         make.restype, size.restype, size.argtypes = ctypes.c_void_p, ctypes.c_long, [ctypes.c_void_p]
         self.convolve.argtypes, self.convolve.restype = [*[ctypes.c_void_p] * 5, ctypes.c_long, ctypes.c_int], None
         self.pointer = make(*((ctypes.c_int * len(given))(*given) for given in (numbers, cells, lengths)))
-        self.workspace, self.size = size(self.pointer), 3 * math.prod(cells)
+        self.workspace, self.size = size(self.pointer), 3 * math.prod(plan.grid)
 
 
 def convolve(plan: Plan, x: Tensor, packed: Tensor) -> Tensor:
-    """(*batch, 3, *cells) -> (*batch, 3, *grid), contiguous, with a kernel from `Plan.pack` in the same precision; nothing is taped."""
-    if not plan.surrounds:
-        return layout.extended(convolve(replace(plan, around=Plan.around), x, packed), plan.periodic)
+    """(*batch, 3, *cells or *nodes) -> (*batch, 3, *grid), contiguous, with a kernel from `Plan.pack` in the same precision.
+
+    Nothing is taped.
+    """
+    if not plan.is_native:
+        x = layout.mean_of_corners(x, plan.periodic) if plan.nodal else x
+        return layout.extended(convolve(plan.plain, x, packed), plan.periodic)
     handle, found = _Handle(plan, x.dtype), x.new_empty(plan.shape_of(x))
     if plan.turned:
         shape = (-1, 3, *plan.cells)
@@ -177,7 +191,7 @@ def convolve(plan: Plan, x: Tensor, packed: Tensor) -> Tensor:
 
 
 def _call(handle, x, packed, found):
-    samples, packed = x.numel() // handle.size, packed.contiguous()
+    samples, packed = found.numel() // handle.size, packed.contiguous()
     threads = torch.get_num_threads() if x.numel() >= SMALL and os.getpid() == _PROCESS else 1
     work = x.new_empty(handle.workspace * (threads if samples >= threads else 1))
     handle.convolve(handle.pointer, x.data_ptr(), packed.data_ptr(), found.data_ptr(), work.data_ptr(), samples, threads)

@@ -14,6 +14,8 @@ from torchmag.mesh import Mesh
 
 # One block's spectrum, bytes: about the second-level cache of one core.
 BLOCK = 2**20
+# What a convolution takes and gives.
+CELLS_TO_CELLS, CELLS_TO_EXTENDED, NODES_TO_EXTENDED = range(3)
 # Each block is another dozen nodes of a compiled graph.
 MOST_COMPILED = 8
 
@@ -36,6 +38,9 @@ class Convolution:
 
     On the CPU, where there is compiled code for it (see `native`), the kernel is kept as `plans.Plan` says, in one dimension, and
     torch's FFT is not used.
+
+    Attributes:
+        plan_of: for each kind of call the plan of compiled code; empty where there can be none.
     """
 
     mesh: Mesh
@@ -47,15 +52,15 @@ class Convolution:
     cells: tuple[int, ...] = field(init=False)
     lengths: tuple[int, ...] = field(init=False)
     periodic: tuple[bool, ...] = field(init=False)
-    plan: plans.Plan | None = field(init=False)
-    extending: plans.Plan | None = field(init=False)
+    plan_of: tuple[plans.Plan, ...] = field(init=False)
 
     def __post_init__(self):
         axes = tuple(axis for axis, n in enumerate(self.mesh.cells) if n > 1)
         object.__setattr__(self, "axes", axes)
+        object.__setattr__(self, "periodic", layout.periodic_axes(self.mesh))
         object.__setattr__(self, "cells", tuple(self.mesh.cells[axis] for axis in axes))
         object.__setattr__(self, "lengths", tuple(padded_length(self.mesh, axis) for axis in axes))
-        plan = None
+        found = ()
         if axes and self.parities and all(rest(length) == 1 for length in self.lengths):
             cells = (*self.mesh.cells, 1, 1)[:3]
             plan = plans.Plan(
@@ -65,10 +70,10 @@ class Convolution:
                 self.parities,
                 self.odd,
             )
-        object.__setattr__(self, "plan", plan)
-        object.__setattr__(self, "periodic", layout.periodic_axes(self.mesh))
-        around = [plans.PERIODIC if wraps else plans.OPEN for wraps in self.periodic]
-        object.__setattr__(self, "extending", plan and replace(plan, around=(*around, *plans.Plan.around)[:3]))
+            around = [plans.PERIODIC if wraps else plans.OPEN for wraps in self.periodic]
+            around = (*around, *plans.Plan.around)[:3]
+            found = (plan, replace(plan, around=around), replace(plan, around=around, nodal=True))
+        object.__setattr__(self, "plan_of", found)
         _define_operator()
 
     def __setstate__(self, state):
@@ -85,8 +90,8 @@ class Convolution:
             return torch.zeros(0, *self.lengths).to(like)
         # One row after another, so that no more than one is held in full precision.
         kernel = torch.stack([self._transform(row, odd).to(like.dtype) for row, odd in zip(rows, self.parities)])
-        packed = self.plan is not None and plans.available() and like.device.type == "cpu"
-        return self.plan.pack(kernel) if packed else self._spectrum(kernel).to(like.device)
+        packed = self.plan_of and plans.available() and like.device.type == "cpu"
+        return self.plan_of[0].pack(kernel) if packed else self._spectrum(kernel).to(like.device)
 
     def _transform(self, kernel, odd_axes):
         """The transform of a real kernel, its imaginary part where it is odd, else its real part.
@@ -108,34 +113,39 @@ class Convolution:
         kernel = kernel.permute(0, 3, 2, 1)
         return kernel.reshape(len(kernel), *(kernel.shape[3 - axis] for axis in reversed(self.axes))).contiguous()
 
-    def __call__(self, x: Tensor, kernel: Tensor, extended: bool = False) -> Tensor:
-        """(*batch, 3, *cells) -> same, or (*batch, 3, *nodes + 1), see `layout.extended`; with a `kernel` in the same precision."""
+    def __call__(self, x: Tensor, kernel: Tensor, kind: int = CELLS_TO_CELLS) -> Tensor:
+        """The convolution with a `kernel` in the same precision.
+
+        Args:
+            kind: CELLS_TO_CELLS: (*batch, 3, *cells) -> same.
+                CELLS_TO_EXTENDED: (*batch, 3, *cells) -> (*batch, 3, *nodes + 1), see `layout.extended`.
+                NODES_TO_EXTENDED: (*batch, 3, *nodes) -> (*batch, 3, *nodes + 1), of the mean over the corners of each cell.
+        """
         if not torch.compiler.is_compiling():
-            return _Apply.apply(x, kernel, self, extended)
+            return _Apply.apply(x, kernel, self, kind)
         if self._is_packed(kernel) and x.device.type == "cpu" and plans.available() and not _is_transformed():
             operators = torch.ops.torchmag
             convolve = operators.convolve if torch.is_grad_enabled() else operators.convolve_untaped
-            return convolve.default(x, kernel, (self.extending if extended else self.plan).encode())
+            return convolve.default(x, kernel, self.plan_of[kind].encode())
         # A graph holds functional code only; outside one, blocks are written in place and nothing is kept for the backward.
-        found = self._whole(x, self._spectrum(self.plan.unpack(kernel)) if self._is_packed(kernel) else kernel)
-        return layout.extended(found, self.periodic) if extended else found
+        return self._by_torch(x, kernel, kind)
 
     def _is_packed(self, kernel):
-        return self.plan is not None and kernel.ndim == 1
+        return bool(self.plan_of) and kernel.ndim == 1
 
-    def apply(self, x: Tensor, kernel: Tensor, extended: bool) -> Tensor:
+    def apply(self, x: Tensor, kernel: Tensor, kind: int) -> Tensor:
         """The convolution without derivatives, outside of a graph."""
-        if self._is_packed(kernel):
-            # Within a Function torch has wrapped tensors without storage, for batches of cotangents.
-            if x.device.type == "cpu" and plans.available() and torch._C._has_storage(x):
-                return plans.convolve(self.extending if extended else self.plan, x.detach(), kernel.detach())
-            kernel = self._spectrum(self.plan.unpack(kernel))
-        found = self._whole(x, kernel)
-        return layout.extended(found, self.periodic) if extended else found
+        # Within a Function torch has wrapped tensors without storage, for batches of cotangents.
+        if self._is_packed(kernel) and x.device.type == "cpu" and plans.available() and torch._C._has_storage(x):
+            return plans.convolve(self.plan_of[kind], x.detach(), kernel.detach())
+        return self._by_torch(x, kernel, kind)
 
-    def transpose(self, gradient: Tensor, kernel: Tensor, extended: bool) -> Tensor:
-        """What of a result's gradient arrives at the cells."""
-        return _Apply.apply(layout.restricted(gradient, self.periodic) if extended else gradient, kernel, self, False)
+    def _by_torch(self, x, kernel, kind):
+        if self._is_packed(kernel):
+            kernel = self._spectrum(self.plan_of[0].unpack(kernel))
+        x = layout.mean_of_corners(x, self.periodic) if kind == NODES_TO_EXTENDED else x
+        found = self._whole(x, kernel)
+        return found if kind == CELLS_TO_CELLS else layout.extended(found, self.periodic)
 
     def _whole(self, x, kernel):
         flat = x.reshape(-1, 3, *self.cells)  # (batch, 3, *cells of the axes with more than one cell)
@@ -210,24 +220,35 @@ class _Apply(torch.autograd.Function):
     """A Convolution, linear and its own transpose: derivatives of every order are Convolutions and keep no spectrum."""
 
     @staticmethod
-    def forward(x, kernel, convolution, extended):
-        return convolution.apply(x, kernel, extended)
+    def forward(x, kernel, convolution, kind):
+        return convolution.apply(x, kernel, kind)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        _, ctx.kernel, ctx.convolution, ctx.extended = inputs
+        _, ctx.kernel, ctx.convolution, ctx.kind = inputs
 
     @staticmethod
     def backward(ctx, gradient):
-        return ctx.convolution.transpose(gradient, ctx.kernel, ctx.extended), None, None, None
+        convolve = lambda x, kind: _Apply.apply(x, ctx.kernel, ctx.convolution, kind)
+        return _transposed(convolve, gradient, ctx.kind, ctx.convolution.periodic), None, None, None
 
     @staticmethod
     def jvp(ctx, tangent, *_):
-        return _Apply.apply(tangent, ctx.kernel, ctx.convolution, ctx.extended)
+        return _Apply.apply(tangent, ctx.kernel, ctx.convolution, ctx.kind)
 
     @staticmethod
-    def vmap(info, in_dims, x, kernel, convolution, extended):
-        return _Apply.apply(x.movedim(in_dims[0], 0), kernel, convolution, extended), 0
+    def vmap(info, in_dims, x, kernel, convolution, kind):
+        return _Apply.apply(x.movedim(in_dims[0], 0), kernel, convolution, kind), 0
+
+
+def _transposed(convolve, gradient, kind, periodic):
+    """What a result's gradient is at the input, with convolve(x, kind)."""
+    if kind == CELLS_TO_CELLS:
+        return convolve(gradient, kind)
+    gradient = layout.restricted(gradient, periodic)
+    if kind == CELLS_TO_EXTENDED:
+        return convolve(gradient, CELLS_TO_CELLS)
+    return layout.extended_to_nodes(convolve(gradient, CELLS_TO_EXTENDED), len(periodic))
 
 
 def _keep(ctx, inputs, output):
@@ -236,8 +257,10 @@ def _keep(ctx, inputs, output):
 
 def _derive(ctx, gradient):
     plan = plans.Plan.decode(tuple(ctx.plan))
-    gradient = layout.restricted(gradient, plan.periodic)
-    return torch.ops.torchmag.convolve.default(gradient, ctx.kernel, replace(plan, around=plans.Plan.around).encode()), None, None
+    kinds = plan.plain, replace(plan, nodal=False)
+    kind = (CELLS_TO_CELLS, CELLS_TO_EXTENDED, NODES_TO_EXTENDED)[bool(plan.periodic) + plan.nodal]
+    convolve = lambda x, kind: torch.ops.torchmag.convolve.default(x, ctx.kernel, kinds[kind].encode())
+    return _transposed(convolve, gradient, kind, plan.periodic), None, None
 
 
 @functools.cache
