@@ -176,7 +176,8 @@ def convolve(plan: Plan, x: Tensor, packed: Tensor) -> Tensor:
     Nothing is taped.
     """
     if not plan.is_native:
-        x = layout.mean_of_corners(x, plan.periodic) if plan.nodal else x
+        if plan.nodal:
+            return convolve(replace(plan, nodal=False), layout.mean_of_corners(x, plan.periodic), packed)
         return layout.extended(convolve(plan.plain, x, packed), plan.periodic)
     handle, found = _Handle(plan, x.dtype), x.new_empty(plan.shape_of(x))
     if plan.turned:
