@@ -350,6 +350,8 @@ def plot_axes():
 
 
 def plot(found, names, path):
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     figure, axes = plot_axes()
     for name in names:
         if not name.startswith("torchmag"):
@@ -357,8 +359,9 @@ def plot(found, names, path):
             axes.semilogy(ratios.keys(), ratios.values(), "o", label=name)
     axes.axhline(1, color="black", linewidth=0.5)
     axes.set(xlabel="cells", ylabel="time / that of torchmag, compiled")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     figure.legend(loc="outside upper center", ncol=4)
     figure.savefig(path, dpi=120)
 
