@@ -337,10 +337,15 @@ private:
     // The same of x; at nodes the corners of each column, in a sheet normal to x, are added.
     struct Corners : Places {
         bool along_y, along_z;
-        long above[W<T>];  // of each run: the nodes beyond in y
+        long above[W<T>], read[W<T>];  // of each run: where the nodes beyond in y are; how many numbers to read, a register's if they are there
         Corners(const Convolution& c, const Block& block) : Places(c, block, c.given, std::array<long, 3>{}.data()) {
             along_y = c.nodal && c.around[1] != NOTHING, along_z = c.nodal && c.around[2] != NOTHING;
-            for (int i = 0; i < this->count; ++i) above[i] = c.given[2] * (this->runs[i].y + 1 < c.given[1] ? 1 : 1 - c.given[1]);
+            const long sheet = c.given[1] * c.given[2];
+            for (int i = 0; i < this->count; ++i) {
+                above[i] = along_y ? c.given[2] * (this->runs[i].y + 1 < c.given[1] ? 1 : 1 - c.given[1]) : 0;
+                const long last = this->runs[i].at % sheet + std::max(above[i], 0L) + along_z;
+                read[i] = last + W<T> <= sheet ? W<T> : this->runs[i].count;
+            }
         }
         INLINE Vector<T> get(const T* x) const {
             if (this->count == 1) return row(x, 0);
@@ -350,7 +355,7 @@ private:
         }
         INLINE Vector<T> row(const T* x, int i) const {
             const T* at = x + this->runs[i].at;
-            const long count = this->runs[i].count;
+            const long count = read[i];
             Vector<T> sum = load(at, count);
             if (along_z) sum += load(at + 1, count);
             if (along_y) sum += load(at + above[i], count);
