@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from torchmag import layout
+from torchmag.allocator import return_memory
 from torchmag.constants import gamma_0
 from torchmag.energy import Energy, Sum
 from torchmag.forms import Scalar
@@ -143,6 +144,7 @@ class LLG(Sealed, Parametric):
             kwargs["options"] = (
                 OPTIONS | (ON_CPU if self.reference.is_cpu else {}) | ({"triton.cudagraphs": True} if steps else {})
             )
+        return_memory()  # of what was set up before: graphs come to use the same memory at every call
         super().compile(*args, **kwargs)
         self._compiler = functools.partial(torch.compile, *args, **kwargs)
         self._compiled, self._compiles_steps = {}, steps
