@@ -10,9 +10,9 @@ from torchmag import layout
 from torchmag.errors import FormError
 from torchmag.forms import Scalar, compile_form
 from torchmag.forms.compiler import signature
-from torchmag.kernel import Kernel
 from torchmag.magnet import Magnet
 from torchmag.parameters import Role, Values
+from torchmag.staggered import make_kernel
 from torchmag.term import Term, match_batch
 
 
@@ -79,7 +79,7 @@ class LocalEnergy(Energy):
     Subclass it with `density(m, parameters)` in J/m^3, or with `weak(m, v, parameters)`, the variation dE[v] linear in v, when
     no energy exists.  Parameters carry a kind from torchmag.forms as annotation (`Ms` is the magnet's); one with default
     0 that is left at the number 0 is not compiled in, and has no value to train or override.  A density that is not
-    polynomial in m states its Gauss points per axis as `quadrature`.
+    polynomial in m states its Gauss points per axis as `quadrature`, for magnets of order 2.
 
     Args:
         magnet: the body.
@@ -115,7 +115,8 @@ class LocalEnergy(Energy):
             if hasattr(self, name) or name == "kernel":
                 raise FormError(f"{function.__name__}: the parameter name {name!r} is taken by the term itself; choose another")
         absent = frozenset(name for name in optional if _is_zero(given[name]))
-        form = compile_form(function, axes, fields, weak=weak, normal=normal, absent=absent, quadrature=self.quadrature)
+        rule = {"quadrature": self.quadrature, "order": self.magnet.order}
+        form = compile_form(function, axes, fields, weak=weak, normal=normal, absent=absent, **rule)
         for name, value in given.items():
             if name in absent:
                 self.__dict__[name] = 0
@@ -128,7 +129,7 @@ class LocalEnergy(Energy):
         self._absent = absent
         nodes = [self.mesh.nodes[axis] for axis in axes]
         periodic = [self.mesh.periodic(axis) for axis in axes]
-        self.kernel = Kernel(form, self.mesh.dx, nodes, periodic, self.reference)
+        self.kernel = make_kernel(form, self.mesh.dx, nodes, periodic, self.reference)
 
     def __setattr__(self, name, value):
         if name in self.__dict__.get("_absent", ()):
@@ -142,11 +143,11 @@ class LocalEnergy(Energy):
     def _density_map(self, m, values):
         if not self.kernel.form.has_energy:
             return super()._density_map(m, values)
-        return self.kernel.density({self.kernel.form.fields[0]: m}, self._arguments(values))
+        return self.kernel.density({self.kernel.form.fields[0]: m}, self._arguments(values), self.magnet.links(values["magnet"]))
 
     def _variation(self, m, values):
         name = self.kernel.form.fields[0]
-        return self.kernel.variation({name: m}, self._arguments(values))[name]
+        return self.kernel.variation({name: m}, self._arguments(values), self.magnet.links(values["magnet"]))[name]
 
     def _arguments(self, values):
         body = values["magnet"]

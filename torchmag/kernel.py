@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from torchmag import layout
 from torchmag.forms import Form, element
-from torchmag.forms.compiler import SPACING, Block, Source
+from torchmag.forms.compiler import SPACING, Block, Source, emit
 
 _SPACINGS = tuple(symbol.name for symbol in SPACING)
 
@@ -22,7 +22,7 @@ def _tensors(*values):
     return [value if isinstance(value, Tensor) else torch.full_like(like, value) for value in values]
 
 
-_FUNCTIONS = {
+FUNCTIONS = {
     name: getattr(torch, name)
     for name in ("sqrt", "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh")
 } | {
@@ -67,7 +67,7 @@ class _Code:
 
 def _function(block: Block, results: Mapping[tuple, object]) -> _Function:
     """Expressions by slot, compiled."""
-    return _Function(*block.emit(list(results.values()), _FUNCTIONS), tuple(results))
+    return _Function(*emit(block.sources, list(results.values()), FUNCTIONS), tuple(results))
 
 
 @functools.cache
@@ -121,8 +121,8 @@ class Kernel(nn.Module):
             self._register_tables(like)
         return self
 
-    def density(self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
-        """Mean density of each cell: (*batch, *cells)."""
+    def density(self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor], body=None) -> Tensor:
+        """Mean density of each cell: (*batch, *cells); elements need no links of the `body`."""
         inputs = self._inputs(fields, parameters)
         found = 0.0
         for number, code in enumerate(self.codes):
@@ -132,7 +132,7 @@ class Kernel(nn.Module):
             found = found + density
         return inputs.expand(found)
 
-    def variation(self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def variation(self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor], body=None) -> dict[str, Tensor]:
         """Derivative of the summed densities with respect to the varied node fields: {name: (*batch, 3, *nodes)}."""
         inputs = self._inputs(fields, parameters)
         parts = {name: {} for name in self.form.fields}

@@ -6,6 +6,7 @@ along each axis the linear interpolant between two nodes is mean + xi * differen
 `dim`-dimensional mesh holds 2^dim modes, each named by a tuple of 0 (mean) and 1 (difference) per axis.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -94,7 +95,7 @@ def from_modes(parts: Mapping[Mode, Tensor], periodic: Sequence[bool]) -> Tensor
                 low = high = mean
             else:
                 low, high = mean - difference, mean + difference
-            joined[prefix] = _scatter(low, high, where, periodic[axis])
+            joined[prefix] = scatter(low, high, where, periodic[axis])
         parts = joined
     return parts[()]
 
@@ -197,6 +198,11 @@ def expand_to_cells(x: Tensor, mesh: Mesh) -> Tensor:
     return x.expand(*x.shape[: max(x.ndim - mesh.dim, 0)], *mesh.cells)
 
 
+def is_uniform(x: Tensor, dim: int) -> bool:
+    """Whether the shape of a parameter tells that it is the same on the whole grid of `dim` axes."""
+    return math.prod(x.shape[max(0, x.ndim - dim) :]) == 1
+
+
 def to_grid(x: Tensor, components: tuple[int, ...], grid: tuple[int, ...], title: str, where: str) -> Tensor:
     """Check the shape of a parameter, and give a uniform one its grid axes (of size 1).
 
@@ -281,7 +287,48 @@ def _halved(x: Tensor, mode: Mode) -> Tensor:
     return 0.5**means * x if means else x
 
 
-def _scatter(low: Tensor, high: Tensor, axis: int, wraps: bool) -> Tensor:
+def lumped(x: Tensor, axis: int, wraps: bool) -> Tensor:
+    """Half of each cell to the node before it and half to the node after it, along one axis."""
+    half = 0.5 * x
+    return scatter(half, half, axis, wraps)
+
+
+def widened(x: Tensor, axis: int, wraps: bool, before: int, after: int) -> Tensor:
+    """A node field with more nodes at both ends of an axis: the other end's if it wraps around, else the mirror images at the end nodes."""
+    n = x.shape[axis]
+    last = n - 1
+    index = (lambda i: i % n) if wraps else (lambda i: last - abs(last - i % (2 * last)))
+    return _continued(x, axis, [index(i) for i in range(-before, 0)], [index(n + i) for i in range(after)])
+
+
+def widened_cells(x: Tensor, axis: int, wraps: bool, before: int, after: int, odd: bool) -> Tensor:
+    """A cell field with more cells at both ends of an axis: the other end's, or the mirror images at the faces, negative ones if odd."""
+    n = x.shape[axis]
+    mirrored = lambda i: i % (2 * n) >= n
+    index = (lambda i: i % n) if wraps else (lambda i: 2 * n - 1 - i % (2 * n) if mirrored(i) else i % (2 * n))
+    sign = lambda i: -1 if odd and not wraps and mirrored(i) else 1
+    ends = [range(-before, 0), range(n, n + after)]
+    return _continued(x, axis, *([index(i) for i in end] for end in ends), *([sign(i) for i in end] for end in ends))
+
+
+def _continued(x, axis, before, after, signs_before=None, signs_after=None):
+    """x with planes of itself, by index, put before and after it."""
+    take = lambda indices, signs: [
+        x.narrow(axis, i, 1) if sign > 0 else -x.narrow(axis, i, 1) for i, sign in zip(indices, signs or [1] * len(indices))
+    ]
+    head, tail = take(before, signs_before), take(after, signs_after)
+    if not _fuses_padding(axis):
+        return torch.cat((*head, x, *tail), axis) if head or tail else x
+    n, first, last = x.shape[axis], len(head), len(tail)
+    found = _padded(x, axis, first, last)
+    for i, plane in enumerate(head):
+        found = found + _padded(plane, axis, i, first + n + last - 1 - i)
+    for i, plane in enumerate(tail):
+        found = found + _padded(plane, axis, first + n + i, last - 1 - i)
+    return found
+
+
+def scatter(low: Tensor, high: Tensor, axis: int, wraps: bool) -> Tensor:
     """The transpose of `neighbours`: add each cell's shares to the node before and the node after it."""
     if wraps:
         return low + high.roll(1, axis)

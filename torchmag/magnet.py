@@ -6,11 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchmag.alias import alias_kernel, convolved
 from torchmag.allocator import keep_memory
 from torchmag.constants import mu_0
-from torchmag.forms import Scalar
-from torchmag.layout import expand_to_cells, to_nodes
+from torchmag.forms import Scalar, Vector
+from torchmag.layout import expand_to_cells, is_uniform, periodic_axes, to_nodes
 from torchmag.mesh import Mesh
+from torchmag.midpoints import MOMENT, Links, Midpoints, as_order, links
 from torchmag.parameters import Parametric, Role, Values
 from torchmag.sealed import Sealed
 
@@ -23,6 +25,8 @@ class Magnet(Sealed, Parametric):
         Ms: saturation magnetisation, A/m; number or cells (*batch, *cells), >= 0.
         fraction: magnetic volume fraction of each cell, in [0, 1], or a mask (bool); multiplies Ms and every local energy density.
             Default: 1 where Ms > 0 and 0 elsewhere.
+        order: of accuracy in space, of every term on this body: 2 (multilinear elements, Abert et al. 2024), 4 or 6 (values at the
+            nodes, derivatives at the midpoints between them).
         dtype, device: of the buffers made here and of every term on this body; torch's defaults, or those of a tensor Ms.
 
     Raises:
@@ -30,11 +34,11 @@ class Magnet(Sealed, Parametric):
             vacuum everywhere.
     """
 
-    def __init__(self, mesh: Mesh, Ms, fraction=None, *, dtype: torch.dtype | None = None, device=None):
+    def __init__(self, mesh: Mesh, Ms, fraction=None, *, order: int = 2, dtype: torch.dtype | None = None, device=None):
         super().__init__()
         if not isinstance(mesh, Mesh):
             raise TypeError(f"Magnet: mesh is a {type(mesh).__name__}, expected a torchmag.Mesh")
-        self.mesh = mesh
+        self.mesh, self._order = mesh, as_order(order, "Magnet")
         given = Ms if isinstance(Ms, Tensor) and Ms.is_floating_point() else torch.empty((), dtype=dtype, device=device)
         dtype, device = dtype or given.dtype, torch.device(device or given.device)
         if dtype not in (torch.float32, torch.float64):
@@ -76,6 +80,11 @@ class Magnet(Sealed, Parametric):
         return value.to(self.reference) if masks else value
 
     @property
+    def order(self) -> int:
+        """Of accuracy in space."""
+        return self._order
+
+    @property
     def reference(self) -> Tensor:
         return self._reference
 
@@ -90,13 +99,52 @@ class Magnet(Sealed, Parametric):
         M = fraction * Ms
         mass = to_nodes(expand_to_cells(M, self.mesh), self.mesh)
         magnetic = (mass > 0).to(mass.dtype)
-        return {
+        return self._for_high_order(fraction, M) | {
             "Ms": Ms,
             "fraction": fraction,
             "M": M,
             "mass": mass,
             "inverse_mass": magnetic / (mu_0 * (mass + (1 - magnetic))),
         }
+
+    def _for_high_order(self, fraction, M):
+        if self.order == 2:
+            return {}
+        found = self._linked("", fraction) | self._linked("moment_", M)
+        return found if is_uniform(M, self.mesh.dim) else found | {"ends": self.ends(M, self.links(found, "moment"))}
+
+    def ends(self, M: Tensor, links: Links | None) -> Tensor:
+        """The `alias_kernel` of the moment of the cells (*batch, *cells), at the nodes over their mass, A/m: (*batch, 3, *nodes)."""
+        mesh, periodic = self.mesh, periodic_axes(self.mesh)
+        M = expand_to_cells(M, mesh)
+        kernels = alias_kernel((*mesh.cells, 1, 1)[:3], mesh.dx, (*periodic, False, False)[:3], self.order)
+        found = M.unsqueeze(-mesh.dim - 1) * convolved(kernels, M, periodic)
+        found = Midpoints(self.order, periodic).back(found, (MOMENT,) * mesh.dim, links)
+        if links is None:
+            return found / M.mean()
+        mass = to_nodes(M, mesh).unsqueeze(-mesh.dim - 1)
+        return found / (mass + (mass == 0))
+
+    def _linked(self, prefix, cells):
+        """The links of a map, unless it is uniform, by name."""
+        if is_uniform(cells, self.mesh.dim):
+            return {}
+        found = links(cells, self.mesh.nodes, periodic_axes(self.mesh))
+        return dict(zip(self._link_roles(prefix), (*found.weights, found.inverse)))
+
+    def _link_roles(self, prefix):
+        """{name: Role} of what `_linked` gives."""
+        mesh = self.mesh
+        grids = [(*mesh.nodes[:a], mesh.cells[a], *mesh.nodes[a + 1 :]) for a in range(mesh.dim)]
+        names = [f"{prefix}links_{axis}" for axis in "xyz"[: mesh.dim]]
+        return dict(zip((*names, f"{prefix}inverse"), (Role(Scalar, grid) for grid in (*grids, mesh.nodes))))
+
+    def links(self, values: Values, of: str = "fraction") -> Links | None:
+        """The links between the nodes, weighted by the `fraction` or by the "moment" M of the cells; None if it is uniform."""
+        *weights, inverse = self._link_roles("moment_" if of == "moment" else "")
+        if inverse not in values:
+            return None
+        return Links(tuple(values[name] for name in weights), values[inverse])
 
     def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
         if "mass" in values:
@@ -105,8 +153,10 @@ class Magnet(Sealed, Parametric):
 
     def _resolved_own(self, values, prefix):
         yield from super()._resolved_own(values, prefix)
-        derived = {"M": self.mesh.cells, "mass": self.mesh.nodes, "inverse_mass": self.mesh.nodes}
-        yield from ((prefix + name, Role(Scalar, grid), values[name]) for name, grid in derived.items() if name in values)
+        nodes = Role(Scalar, self.mesh.nodes)
+        derived = {"M": Role(Scalar, self.mesh.cells), "mass": nodes, "inverse_mass": nodes}
+        derived |= self._link_roles("") | self._link_roles("moment_") | {"ends": Role(Vector, self.mesh.nodes)}
+        yield from ((prefix + name, role, values[name]) for name, role in derived.items() if name in values)
 
     def _prepare(self, overrides, prefix, cache):
         values = super()._prepare(overrides, prefix, cache)
@@ -116,7 +166,7 @@ class Magnet(Sealed, Parametric):
     def extra_repr(self) -> str:
         cells = "x".join(map(str, self.mesh.cells))
         size = " x ".join(f"{v * 1e9:g}" for v in self.mesh.size)
-        return f"cells={cells}, size={size} nm, {super().extra_repr()}"
+        return f"cells={cells}, size={size} nm, order={self.order}, {super().extra_repr()}"
 
 
 def require_magnet(magnet: Magnet, title: str) -> Magnet:

@@ -12,6 +12,7 @@ from torchmag import layout
 from torchmag.energy import LocalEnergy
 from torchmag.errors import FormError
 from torchmag.magnet import Magnet
+from torchmag.midpoints import links
 
 
 class SurfaceEnergy(LocalEnergy):
@@ -73,7 +74,8 @@ class SurfaceEnergy(LocalEnergy):
         return planes
 
     def _density_map(self, m, values):
-        per_area = self.kernel.density(self._on_planes(m), self._arguments(values)).unsqueeze(self.axis - self.mesh.dim)
+        arguments = self._arguments(values)
+        per_area = self.kernel.density(self._on_planes(m), arguments, self._links(arguments["fraction"])).unsqueeze(self.axis - self.mesh.dim)
         # Each plane carries an equal part, shared between the cells on its two sides.
         body = layout.expand_to_cells(values["magnet"]["fraction"], self.mesh)
         share = per_area / (self.mesh.dx[self.axis] * len(self.planes))
@@ -88,7 +90,8 @@ class SurfaceEnergy(LocalEnergy):
         return total
 
     def _variation(self, m, values):
-        found = self.kernel.variation(self._on_planes(m), self._arguments(values))
+        arguments = self._arguments(values)
+        found = self.kernel.variation(self._on_planes(m), arguments, self._links(arguments["fraction"]))
         total = 0.0
         for name, plane in zip(self.kernel.form.fields, self.planes):
             part = found[name].unsqueeze(self.axis - self.mesh.dim) / self.mesh.dx[self.axis]
@@ -113,6 +116,12 @@ class SurfaceEnergy(LocalEnergy):
             sides = [self._slice(body, cell) for cell in self._sides(plane) if cell is not None]
             fraction = fraction * (torch.maximum(*sides) if len(sides) == 2 else sides[0])
         return on_plane | {"fraction": fraction.squeeze(where)}
+
+    def _links(self, fraction):
+        """Those of the fraction on the plane, to order 4 and 6."""
+        if self.magnet.order == 2 or layout.is_uniform(fraction, self.mesh.dim - 1):
+            return None
+        return links(fraction, self.kernel.nodes, self.kernel.periodic)
 
     def _sides(self, plane):
         """The cells below and above a plane of nodes, None beyond an open end."""

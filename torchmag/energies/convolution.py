@@ -32,6 +32,9 @@ class ConvolvedEnergy(Energy):
     def _rows(self) -> Iterable[Tensor]:
         raise TypeError(f"{type(self).__name__} defines no _rows()")
 
+    def _register_tables(self, like):
+        """Make what else follows from the mesh, in the dtype and on the device of `like`."""
+
     def _build(self, like):
         with torch.device("cpu"):
             kernel = self._convolve.kernel(self._rows(), like)
@@ -49,6 +52,7 @@ class ConvolvedEnergy(Energy):
     def _apply(self, fn, recurse=True):
         before = self.kernel
         super()._apply(fn, recurse)
+        self._register_tables(self.kernel)
         widened = before.dtype == torch.float32 and self.kernel.dtype == torch.float64
         moved = before.device.type != self.kernel.device.type
         if self.kernel.device.type != "meta" and (widened or moved):

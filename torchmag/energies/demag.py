@@ -5,10 +5,13 @@ import math
 from torch import Tensor
 
 from torchmag import layout
+from torchmag.alias import add_alias, alias_kernel
 from torchmag.constants import mu_0
 from torchmag.energies.convolution import ConvolvedEnergy
 from torchmag.energies.cuboids import PAIRS, demag_components
 from torchmag.energies.spectral import CELLS_TO_EXTENDED, NODES_TO_EXTENDED, Convolution
+from torchmag.magnet import Magnet
+from torchmag.midpoints import MOMENT, Midpoints
 
 
 class Demag(ConvolvedEnergy):
@@ -31,6 +34,17 @@ class Demag(ConvolvedEnergy):
     Shape: m (*batch, 3, *nodes) -> field, A/m, same shape.
     """
 
+    def __init__(self, magnet: Magnet):
+        super().__init__(magnet)
+        self.midpoints = Midpoints(magnet.order, layout.periodic_axes(self.mesh))
+        self._pattern = (MOMENT,) * self.mesh.dim
+        self._register_tables(self.reference)
+
+    def _register_tables(self, like):
+        if self.magnet.order > 2:
+            self.register_buffer("shares", layout.shares(self.mesh.nodes, self.midpoints.periodic, like), persistent=False)
+            self.register_buffer("ends", self.magnet.ends(like.new_ones(self.mesh.cells), None), persistent=False)
+
     def cell_field(self, m_cells: Tensor, values=None) -> Tensor:
         """The field averaged over each cell, A/m, of magnetisation directions given per cell: (*batch, 3, *cells)."""
         self._check_cells(m_cells, "m_cells")
@@ -38,10 +52,14 @@ class Demag(ConvolvedEnergy):
         return self._cell_field(m_cells * self._moment(values))
 
     def _density_map(self, m, values):
+        if self.magnet.order > 2:
+            return self._sharp_density_map(m, values)
         M = self._moment(values) * layout.to_cells(m, self.mesh)
         return -0.5 * mu_0 * layout.dot(M, self._cell_field(M), self.mesh)
 
     def _variation(self, m, values):
+        if self.magnet.order > 2:
+            return self._sharp_variation(m, values)
         moment, mesh = self._moment(values), self.mesh
         if math.prod(moment.shape[max(0, moment.ndim - mesh.dim) :]) == 1:
             field = moment * self._convolve(m, self.kernel, NODES_TO_EXTENDED)
@@ -49,6 +67,25 @@ class Demag(ConvolvedEnergy):
             field = self._convolve(moment * layout.to_cells(m, mesh), self.kernel, CELLS_TO_EXTENDED)
             moment = layout.extended(layout.expand_to_cells(moment, mesh), layout.periodic_axes(mesh))
         return -mu_0 * layout.extended_to_nodes(moment * field, mesh.dim)
+
+    def _sharp_density_map(self, m, values):
+        body, mesh = values["magnet"], self.mesh
+        M = self._moment(values)
+        moment = M * self.midpoints.there(m, self._pattern, self.magnet.links(body, "moment"))
+        ends = layout.dot(layout.to_cells(self._ends(body) * m * m, mesh), M.expand(*M.shape, 3, *mesh.cells) if not M.ndim else M, mesh)
+        return -0.5 * mu_0 * (layout.dot(moment, self._cell_field(moment), mesh) - ends)
+
+    def _sharp_variation(self, m, values):
+        body = values["magnet"]
+        links = self.magnet.links(body, "moment")
+        M, mass = self._moment(values), body["mass"].unsqueeze(layout.component_dim(self.mesh))
+        found = self.midpoints.back(M * self._cell_field(M * self.midpoints.there(m, self._pattern, links)), self._pattern, links)
+        found = found if links else self.shares * found
+        return mu_0 * (mass * self._ends(body) * m - found)
+
+    def _ends(self, body):
+        """What the kernel's short part has too much where neighbours are missing, over M: (3, *nodes)."""
+        return body["ends"] if "ends" in body else body["M"] * self.ends
 
     def _moment(self, values):
         M = values["magnet"]["M"]
@@ -71,5 +108,11 @@ class Demag(ConvolvedEnergy):
 
     def _rows(self):
         """-N."""
-        counts = (*self.mesh.cells, 1, 1)[:3]
-        return (-N for N in demag_components(self._pairs(), counts, self.mesh.dx, self.mesh.pbc))
+        mesh, pairs = self.mesh, self._pairs()
+        counts = (*mesh.cells, 1, 1)[:3]
+        rows = (-N for N in demag_components(pairs, counts, mesh.dx, mesh.pbc))
+        if self.magnet.order == 2:
+            return rows
+        periodic = (*layout.periodic_axes(mesh), False, False)[:3]
+        alias = alias_kernel(counts, mesh.dx, periodic, self.magnet.order)
+        return (add_alias(row, alias[a], periodic) if a == b else row for (a, b), row in zip(pairs, rows))

@@ -8,7 +8,10 @@ Stages:
                     fields go to the modes of the element, where their matrix is diagonal; terms of higher degree get the
                     fewest Gauss points per axis that are exact; other terms the stated number.
     4. `_on_modes`, `_on_points`   write the element integrals per unit of cell volume as expressions.
-    5. `Block.emit` print them with common subexpressions shared.
+    5. `emit`       print them with common subexpressions shared.
+
+To order 4 and 6 in space nothing is integrated over elements: `_products` takes each additive term at the midpoints between nodes along
+the axes in which it has a derivative, and at the nodes along the others.
 """
 
 import functools
@@ -76,13 +79,34 @@ class Block:
                 sums[key] = sums.get(key, 0) + factor * coefficient
         return {pair: _nonzero({key: sp.expand(e) for key, e in sums.items()}) for pair, sums in found.items()}
 
-    def emit(self, expressions: list[sp.Expr], functions: Mapping[str, Callable]) -> tuple[Callable, list[Source]]:
-        """A function that returns the list of the expressions' values, and the sources of its arguments."""
-        used = set().union(*(e.free_symbols for e in expressions))
-        arguments = [s for s in self.sources if s in used]
-        expressions = [_printable(e) for e in expressions]
-        compiled = lambdify(arguments, expressions, modules=[dict(functions)], cse=True)
-        return compiled, [self.sources[s] for s in arguments]
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """Terms `prefactor` times `energy` that are evaluated on one staggered grid.
+
+    `midpoints` tells for each axis whether the grid has the midpoints there (else the nodes).  The prefactor holds parameters only.
+    `variation` maps (field, component, axis of a derivative or None) to the derivative of `energy`; `vectors` maps (field, axis) to
+    (coefficient, (node field, axis)) where that is one coefficient times a node field or its derivative, component by component, and
+    is then not in `variation`.
+    """
+
+    midpoints: tuple[bool, ...]
+    prefactor: sp.Expr
+    energy: sp.Expr
+    variation: Mapping[tuple, sp.Expr]
+    vectors: Mapping[tuple, tuple[sp.Expr, tuple]]
+    sources: Mapping[sp.Symbol, Source]
+
+
+def emit(
+    sources: Mapping[sp.Symbol, Source], expressions: list[sp.Expr], functions: Mapping[str, Callable]
+) -> tuple[Callable, list[Source]]:
+    """A function that returns the list of the expressions' values, and the sources of its arguments."""
+    used = set().union(*(e.free_symbols for e in expressions))
+    arguments = [s for s in sources if s in used]
+    expressions = [_printable(e) for e in expressions]
+    compiled = lambdify(arguments, expressions, modules=[dict(functions)], cse=True)
+    return compiled, [sources[s] for s in arguments]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,16 +117,18 @@ class Form:
         name: of the function it came from.
         fields: names of the varied node fields, in order.
         parameters: name -> Kind of every parameter.
-        blocks: what to evaluate, one per integration rule.
+        blocks: what to evaluate, one per integration rule; to order 4 and 6 `Product`s.
         has_energy: False for a weak form.
+        order: in space.
     """
 
     name: str
     axes: tuple[int, ...]
     fields: tuple[str, ...]
     parameters: Mapping[str, Kind]
-    blocks: tuple[Block, ...]
+    blocks: tuple[Block, ...] | tuple[Product, ...]
     has_energy: bool
+    order: int
     recipe: tuple = field(repr=False)
 
     def __reduce__(self):
@@ -140,6 +166,7 @@ def compile_form(
     normal: int | None = None,
     absent: frozenset[str] = frozenset(),
     quadrature: int | None = None,
+    order: int = 2,
 ) -> Form:
     """Compile a density w(m, parameters) or a weak form W(m, v, parameters) for an element with the given axes.
 
@@ -150,16 +177,17 @@ def compile_form(
         weak: the function is linear in its test functions and stands for the variation itself.
         normal: the axis along which no derivative exists, for a form on a plane.
         absent: parameters left at 0, whose terms are not compiled.
-        quadrature: Gauss points per axis for terms that are not polynomial in the node fields.
+        quadrature: Gauss points per axis for terms that are not polynomial in the node fields, to order 2.
+        order: in space, 2, 4 or 6.
 
     Raises:
         FormError: names the symbol at fault.
     """
-    return _compile(function, tuple(axes), fields, weak, normal, absent, quadrature)
+    return _compile(function, tuple(axes), fields, weak, normal, absent, quadrature, order)
 
 
 @functools.cache
-def _compile(function, axes, fields, weak, normal, absent, quadrature):
+def _compile(function, axes, fields, weak, normal, absent, quadrature, order):
     if quadrature is not None and (not isinstance(quadrature, int) or quadrature < 1):
         raise FormError(
             f"{function.__name__}: quadrature = {quadrature!r}, expected a number of Gauss points per axis, at least 1"
@@ -170,13 +198,16 @@ def _compile(function, axes, fields, weak, normal, absent, quadrature):
     varied = names[fields:] if weak else names
     fluxes = _variation(symbols, density, varied, linear=weak)
     blocks = []
-    for counts, part in _split(symbols, density, quadrature).items():
-        part_fluxes = fluxes(part)
-        build = _on_modes if counts is None else _on_points
-        blocks.append(build(symbols, sp.Integer(0) if weak else part, part_fluxes, counts))
-    recipe = (function, axes, fields, weak, normal, absent, quadrature)
+    if order > 2:
+        blocks = _products(symbols, density, fluxes, weak)
+    else:
+        for counts, part in _split(symbols, density, quadrature).items():
+            part_fluxes = fluxes(part)
+            build = _on_modes if counts is None else _on_points
+            blocks.append(build(symbols, sp.Integer(0) if weak else part, part_fluxes, counts))
+    recipe = (function, axes, fields, weak, normal, absent, quadrature, order)
     kept = {name: kind for name, kind in kinds.items() if name not in absent}
-    return Form(function.__name__, axes, names[:fields], kept, tuple(blocks), not weak, recipe)
+    return Form(function.__name__, axes, names[:fields], kept, tuple(blocks), not weak, order, recipe)
 
 
 class _Symbols:
@@ -341,25 +372,24 @@ def _on_modes(symbols, part, fluxes, _):
             slot = (name, component, mode)
             variation[slot] = variation.get(slot, 0) + symbols.fraction * value
     variation = _nonzero(variation)
-    vectors = _vectors(symbols, variation)
+    vectors = _vectors({s: source for s, source in symbols.sources.items() if source.mode is not None}, variation)
     planes = {slot: value for slot, value in variation.items() if (slot[0], slot[2]) not in vectors}
     return Block(energy, planes, dict(symbols.sources), None, vectors)
 
 
-def _vectors(symbols, variation):
-    """See `Block.vectors`."""
-    amplitudes = {s: source for s, source in symbols.sources.items() if source.mode is not None}
-    symbol_of, found = {source: s for s, source in amplitudes.items()}, {}
-    for name, mode in dict.fromkeys((slot[0], slot[2]) for slot in variation):
-        planes = [variation.get((name, component, mode), sp.Integer(0)) for component in range(3)]
-        for first in (amplitudes[s] for s in planes[0].free_symbols & amplitudes.keys()):
+def _vectors(fields, variation):
+    """See `Block.vectors` and `Product.vectors`; `fields` are the sources of the symbols of node fields."""
+    symbol_of, found = {source: s for s, source in fields.items()}, {}
+    for name, place in dict.fromkeys((slot[0], slot[2]) for slot in variation):
+        planes = [variation.get((name, component, place), sp.Integer(0)) for component in range(3)]
+        for first in (fields[s] for s in planes[0].free_symbols & fields.keys()):
             likewise = [symbol_of.get(replace(first, index=(component,))) for component in range(3)]
             if None in likewise or first.index != (0,):
                 continue
             coefficient = sp.factor_terms(sp.diff(planes[0], likewise[0]))
             rest = (plane - coefficient * s for plane, s in zip(planes, likewise))
-            if not coefficient.free_symbols & amplitudes.keys() and all(sp.expand(r) == 0 for r in rest):
-                found[name, mode] = coefficient, (first.name, first.mode)
+            if not coefficient.free_symbols & fields.keys() and all(sp.expand(r) == 0 for r in rest):
+                found[name, place] = coefficient, (first.name, first.axis if first.mode is None else first.mode)
     return found
 
 
@@ -367,6 +397,46 @@ def _on_points(symbols, part, fluxes, counts):
     """Stage 4b: density and fluxes at a Gauss point."""
     variation = {slot: symbols.fraction * flux for slot, flux in fluxes.items()}
     return Block(symbols.fraction * part, variation, symbols.sources | symbols.points, counts)
+
+
+def _products(symbols, density, fluxes, weak):
+    """Stages 3 and 4 to order 4 and 6: the terms by the axes along which they have a derivative, and by their prefactor."""
+    parts = {}
+    for term in _terms(symbols, sp.sympify(density)):
+        midpoints = tuple(axis in _differentiated(symbols, term) for axis in range(len(symbols.axes)))
+        prefactor, rest = term.as_independent(*symbols.points, as_Add=False)
+        number, prefactor = prefactor.as_coeff_Mul()
+        key = midpoints, prefactor
+        parts[key] = parts.get(key, 0) + number * rest
+    blocks = []
+    for (midpoints, prefactor), part in parts.items():
+        variation = _nonzero(fluxes(part))
+        vectors = _vectors(symbols.points, variation)
+        rest = {slot: value for slot, value in variation.items() if (slot[0], slot[2]) not in vectors}
+        energy = sp.Integer(0) if weak else part
+        blocks.append(Product(midpoints, prefactor, energy, rest, vectors, symbols.sources | symbols.points))
+    return blocks
+
+
+def _differentiated(symbols, expression):
+    """The axes along which an expression has derivatives of node fields."""
+    return {symbols.points[s].axis for s in expression.free_symbols & symbols.points.keys()} - {None}
+
+
+def _terms(symbols, expression):
+    """The additive terms, products multiplied out where their terms differ in the axes of their derivatives."""
+    if expression.is_Add:
+        return [term for part in expression.args for term in _terms(symbols, part)]
+    mixed = lambda e: e.is_Add and len({frozenset(_differentiated(symbols, part)) for part in e.args}) > 1
+    if expression.is_Pow and expression.exp.is_Integer and expression.exp > 1 and mixed(expression.base):
+        return _terms(symbols, sp.expand_multinomial(expression))
+    if expression.is_Mul:
+        for factor in expression.args:
+            parts = factor.args if mixed(factor) else _terms(symbols, factor) if factor.is_Pow else [factor]
+            if len(parts) > 1:
+                others = sp.Mul(*(other for other in expression.args if other is not factor))
+                return [term for part in parts for term in _terms(symbols, others * part)]
+    return [expression]
 
 
 def _amplitude(symbols, source, mode):

@@ -3,9 +3,9 @@ from torch import Tensor
 from torchmag import layout
 from torchmag.constants import e, gamma_0, mu_0, mu_B
 from torchmag.forms import Scalar, Vector, compile_form, dot, grad
-from torchmag.kernel import Kernel
 from torchmag.magnet import Magnet
 from torchmag.parameters import Role, fit
+from torchmag.staggered import make_kernel
 from torchmag.torque import Torque
 from torchmag.torques.lumping import per_component
 
@@ -39,8 +39,8 @@ class ZhangLi(Torque):
         self._register("j", j, Role(Vector, mesh.cells))
         self._register("P", P, Role(Scalar, mesh.cells, lower=-1.0, upper=1.0))
         self._register("xi", xi, Role(Scalar, mesh.cells))
-        form = compile_form(_convection, tuple(range(mesh.dim)), weak=True)
-        self.kernel = Kernel(form, mesh.dx, mesh.nodes, layout.periodic_axes(mesh), self.reference)
+        form = compile_form(_convection, tuple(range(mesh.dim)), weak=True, order=magnet.order)
+        self.kernel = make_kernel(form, mesh.dx, mesh.nodes, layout.periodic_axes(mesh), self.reference)
 
     def _register(self, name, value, role):
         value = self._as_source(name, value)
@@ -71,7 +71,7 @@ class ZhangLi(Torque):
 
     def _convect(self, m, b, body):
         """int phi fraction (b.grad) m dx over the lumped mass, 1/s."""
-        found = self.kernel.variation({"m": m}, {"b": b, "fraction": body["fraction"]})["m"]
+        found = self.kernel.variation({"m": m}, {"b": b, "fraction": body["fraction"]}, self.magnet.links(body))["m"]
         return found * (mu_0 * per_component(body["inverse_mass"], self.mesh))
 
 

@@ -1,0 +1,179 @@
+"""Node fields at the midpoints between nodes, to fourth or sixth order, and the way back.
+
+Along one axis let d be the difference of two neighbouring nodes, u their mean, and L the second difference of a node field:
+
+    value   u (1 - L/8 + 3/128 L^2)     interpolates at the midpoint,
+    slope   d (1 - L/24 + 3/640 L^2)    is the derivative there times the spacing,
+    moment  u (1 - L/6 + 1/30 L^2)      is what a cuboid must hold to have the stray field of the smooth texture.
+
+The terms with L^2 belong to order 6.  At the edge of the body L is the natural one: at an open end the field goes on as its mirror
+image; where cells are partly or wholly empty each difference counts by what is magnetic around it, L = -F^-1 d^T f d, f being
+the mean of the cells around the link between two nodes and F that of the cells around a node.  So L 1 = 0, and F L is symmetric.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral
+
+import torch
+from torch import Tensor
+
+from torchmag import layout
+
+ORDERS = (2, 4, 6)
+VALUE, SLOPE, MOMENT = "value", "slope", "moment"
+_SERIES = {VALUE: (1 / 8, 3 / 128), SLOPE: (1 / 24, 3 / 640), MOMENT: (1 / 6, 1 / 30)}
+
+# For each axis what to take there, None for the nodes themselves.
+Pattern = tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Links:
+    """A body with empty cells, as `L` sees it.
+
+    Attributes:
+        weights: of the links along each axis, f: (*batch, *grid) with the cells of that axis and the nodes of the others.
+        inverse: 1/F at the nodes, 0 where all is empty: (*batch, *nodes).
+    """
+
+    weights: tuple[Tensor, ...]
+    inverse: Tensor
+
+
+def as_order(order, title: str) -> int:
+    """An order of accuracy in space, checked."""
+    if isinstance(order, bool) or not isinstance(order, Integral) or order not in ORDERS:
+        raise ValueError(f"{title}: order = {order!r}, expected 2, 4 or 6")
+    return int(order)
+
+
+def series(kind: str, order: int) -> tuple[float, ...]:
+    """Coefficients (c1, c2, ...) of 1 - c1 L + c2 L^2 for this order."""
+    return _SERIES[kind][: order // 2 - 1]
+
+
+@functools.cache
+def taps(kind: str, order: int) -> tuple[float, ...]:
+    """Weights of the pairs of nodes at the distances 1/2, 3/2 ... from a midpoint: of their sums, for a slope of their differences."""
+    row = {0: 1.0}
+    power = {0: 1.0}
+    for number, c in enumerate(series(kind, order), 1):
+        power = {
+            i: power.get(i - 1, 0.0) - 2 * power.get(i, 0.0) + power.get(i + 1, 0.0) for i in range(-number, number + 1)
+        }
+        row = {i: row.get(i, 0.0) + (-1) ** number * c * power[i] for i in power}
+    sign = -1 if kind == SLOPE else 0.5
+    # The node at i + 1/2 is the upper one of a pair for its own offset, the lower one for the next.
+    upper = (lambda i: row.get(i, 0.0) + sign * row.get(i + 1, 0.0)) if kind == SLOPE else (
+        lambda i: sign * (row.get(i, 0.0) + row.get(i + 1, 0.0))
+    )
+    return tuple(upper(i) for i in range(order // 2))
+
+
+def links(fraction: Tensor, nodes: Sequence[int], periodic: Sequence[bool]) -> Links:
+    """Of the magnetic fraction, or another non-negative map, (*batch, *cells)."""
+    dim = len(periodic)
+    cells = [n if wraps else n - 1 for n, wraps in zip(nodes, periodic)]
+    full = fraction.expand(*fraction.shape[: max(fraction.ndim - dim, 0)], *cells)
+    weights = []
+    for axis in range(dim):
+        found = full
+        for other in range(dim):
+            if other != axis:
+                found = layout.lumped(found, other - dim, periodic[other])
+        weights.append(found)
+    share = layout.lumped(weights[0], -dim, periodic[0])
+    empty = (share <= 0).to(share.dtype)
+    return Links(tuple(weights), (1 - empty) / (share + empty))
+
+
+class Midpoints:
+    """The operators of one grid.
+
+    Args:
+        order: 4 or 6.
+        periodic: for each axis, whether it wraps around.
+    """
+
+    def __init__(self, order: int, periodic: Sequence[bool]):
+        self.order, self.periodic = order, tuple(periodic)
+        self.dim = len(self.periodic)
+
+    def there(self, x: Tensor, pattern: Pattern, body: Links | None = None) -> Tensor:
+        """A node field (..., *nodes) on the grid of the pattern: cells along the axes that it names, nodes along the others."""
+        kinds = [(axis, kind) for axis, kind in enumerate(pattern) if kind]
+        if body is None:
+            for axis, kind in kinds:
+                x = self._filtered(x, axis, kind)
+            return x
+        for axis, kind in kinds:
+            x = self._sharpened(x, axis, kind, body)
+        for axis, kind in kinds:
+            low, high = layout.neighbours(x, axis - self.dim, self.periodic[axis])
+            x = high - low if kind == SLOPE else 0.5 * (low + high)
+        return x
+
+    def back(self, x: Tensor, pattern: Pattern, body: Links | None = None) -> Tensor:
+        """The transpose of `there`; with `body` None, over the share of cells that each node has along the pattern's axes."""
+        kinds = [(axis, kind) for axis, kind in enumerate(pattern) if kind]
+        if body is None:
+            for axis, kind in kinds:
+                x = self._gathered(x, axis, kind)
+            return x
+        for axis, kind in kinds:
+            low, high = (-x, x) if kind == SLOPE else (0.5 * x, 0.5 * x)
+            x = layout.scatter(low, high, axis - self.dim, self.periodic[axis])
+        # F S F^-1 is the transpose of S.
+        share = self._against(1 / (body.inverse + (body.inverse == 0)), x)
+        inverse = self._against(body.inverse, x)
+        x = inverse * x
+        for axis, kind in reversed(kinds):
+            x = self._sharpened(x, axis, kind, body)
+        return share * x
+
+    def _filtered(self, x, axis, kind):
+        weights, where = taps(kind, self.order), axis - self.dim
+        reach = len(weights) - 1
+        cells = x.shape[where] - (not self.periodic[axis])
+        wide = layout.widened(x, where, self.periodic[axis], reach, reach + self.periodic[axis])
+        pairs = [(wide.narrow(where, reach - j, cells), wide.narrow(where, reach + 1 + j, cells)) for j in range(reach + 1)]
+        return _combined(pairs, weights, kind)
+
+    def _gathered(self, x, axis, kind):
+        weights, where = taps(kind, self.order), axis - self.dim
+        reach = len(weights)
+        wraps = self.periodic[axis]
+        nodes = x.shape[where] + (not wraps)
+        wide = layout.widened_cells(x, where, wraps, reach, reach - wraps, odd=kind == SLOPE)
+        pairs = [(wide.narrow(where, reach - 1 - j, nodes), wide.narrow(where, reach + j, nodes)) for j in range(reach)]
+        if kind == SLOPE:
+            pairs = [(high, low) for low, high in pairs]
+        return _combined(pairs, weights, kind)
+
+    def _sharpened(self, x, axis, kind, body):
+        """(1 - c1 L + c2 L^2) x, by Horner's rule."""
+        found = 0.0
+        for number, c in reversed(list(enumerate(series(kind, self.order), 1))):
+            found = self._laplacian(found + (-1) ** number * c * x, axis, body)
+        return x + found
+
+    def _laplacian(self, x, axis, body):
+        where, wraps = axis - self.dim, self.periodic[axis]
+        low, high = layout.neighbours(x, where, wraps)
+        flow = self._against(body.weights[axis], x) * (high - low)
+        return self._against(body.inverse, x) * layout.scatter(flow, -flow, where, wraps)
+
+    def _against(self, weight, x):
+        """(*batch, *grid) against a field with component axes before its grid."""
+        batch = weight.ndim - self.dim
+        return weight.reshape(*weight.shape[:batch], *(1,) * max(0, x.ndim - weight.ndim), *weight.shape[batch:]) if batch else weight
+
+
+def _combined(pairs, weights, kind):
+    found = None
+    for (low, high), weight in zip(pairs, weights):
+        part = high - low if kind == SLOPE else low + high
+        found = weight * part if found is None else torch.add(found, part, alpha=weight)
+    return found

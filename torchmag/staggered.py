@@ -1,0 +1,310 @@
+"""The torch side of a form compiled to fourth or sixth order in space: node fields in, densities and variations out."""
+
+import functools
+import inspect
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from torchmag import layout
+from torchmag.forms import Form
+from torchmag.forms.compiler import SPACING, Product, Source, emit
+from torchmag.kernel import FUNCTIONS, Kernel
+from torchmag.midpoints import SLOPE, VALUE, Links, Midpoints
+
+_SPACINGS = tuple(symbol.name for symbol in SPACING)
+
+
+@dataclass(frozen=True, eq=False)
+class _Code:
+    """The compiled functions of one `Product`: each returns its values in the order of `slots`."""
+
+    product: Product
+    prefactor: tuple
+    energy: tuple
+    variation: tuple
+    vectors: tuple
+    slots: tuple
+    pairs: tuple
+
+    def sources(self) -> list[Source]:
+        """Of all but the prefactor."""
+        return [source for _, sources in (self.energy, self.variation, self.vectors) for source in sources]
+
+
+@functools.cache
+def _emit(form: Form) -> tuple[_Code, ...]:
+    codes = []
+    for product in form.blocks:
+        written = lambda expressions: emit(product.sources, list(expressions), FUNCTIONS)  # noqa: B023
+        codes.append(
+            _Code(
+                product,
+                written([product.prefactor]),
+                written([product.energy]),
+                written(product.variation.values()),
+                written(coefficient for coefficient, _ in product.vectors.values()),
+                tuple(product.variation),
+                tuple((*slot, *origin) for slot, (_, origin) in product.vectors.items()),
+            )
+        )
+    return tuple(codes)
+
+
+class StaggeredKernel(nn.Module):
+    """Evaluates a Form of order 4 or 6 on a grid, per unit of cell volume.
+
+    A term with derivatives along some axes is summed over the midpoints between nodes along these, and over the nodes, as often as
+    they are corners of cells, along the others.
+
+    Args: as of `Kernel`.
+    """
+
+    def __init__(
+        self, form: Form, spacing: tuple[float, float, float], nodes: Sequence[int], periodic: Sequence[bool], like: Tensor
+    ):
+        super().__init__()
+        self.form, self.nodes, self.periodic = form, tuple(nodes), tuple(periodic)
+        self.spacing = dict(zip(_SPACINGS, spacing))
+        self.steps = [self.spacing[_SPACINGS[axis]] for axis in form.axes]
+        self.midpoints = Midpoints(form.order, periodic)
+        self.codes = _emit(form)
+        self._register_tables(like)
+
+    def _register_tables(self, like):
+        self.register_buffer("shares", layout.shares(self.nodes, self.periodic, like), persistent=False)
+
+    def _apply(self, fn, recurse=True):
+        # The table is derived: made anew, it survives float32 and the meta device.
+        super()._apply(fn, recurse)
+        self._register_tables(self.shares)
+        return self
+
+    def density(self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor], body: Links | None = None) -> Tensor:
+        """Mean density of each cell: (*batch, *cells)."""
+        inputs, found = _Inputs(self, fields, parameters, body), 0.0
+        for code in self.codes:
+            function, sources = code.energy
+            if inputs.are_uniform(code.sources()):
+                (value,) = function(*inputs.gather(sources, code))
+                value = inputs.at_cells(value, code)
+            else:
+                corners = inputs.corners(code)
+                value = sum(function(*inputs.gather(sources, code, corner))[0] for corner in corners) / len(corners)
+            found = found + inputs.prefactor(code) * value
+        return found.expand(torch.broadcast_shapes(found.shape, inputs.cells))
+
+    def variation(
+        self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor], body: Links | None = None
+    ) -> dict[str, Tensor]:
+        """Derivative of the summed densities with respect to the varied node fields: {name: (*batch, 3, *nodes)}."""
+        inputs = _Inputs(self, fields, parameters, body)
+        even, found = {}, {}  # fluxes by (field, pattern): yet to be counted by the cells that a node has, and counted
+        for code in self.codes:
+            if not inputs.are_uniform(code.sources()):
+                self._at_corners(code, inputs, found)
+            elif body is None and inputs.are_uniform(code.prefactor[1]) and inputs.are_uniform([Source("fraction")]):
+                self._at_points(code, inputs, even, inputs.prefactor(code))
+            else:
+                self._at_points(code, inputs, found, inputs.lumped_prefactor(code))
+        return {name: self._at_nodes(name, even, found, inputs) for name in self.form.fields}
+
+    def _at_points(self, code, inputs, total, prefactor):
+        """Add the fluxes on the grid of the product, times a prefactor."""
+        for (name, axis, origin, of), coefficient in zip(code.pairs, inputs.call(code.vectors, code)):
+            coefficient = inputs.per_component(coefficient * prefactor)
+            inputs.add(total, name, code, axis, coefficient * inputs.field(origin, code, of))
+        slots = dict(zip(code.slots, inputs.call(code.variation, code)))
+        for name, axis in dict.fromkeys((slot[0], slot[2]) for slot in slots):
+            planes = [slots.get((name, component, axis), 0.0) for component in range(3)]
+            flux = inputs.per_component(prefactor) * inputs.vector(planes, code)
+            inputs.add(total, name, code, axis, flux)
+
+    def _at_corners(self, code, inputs, total):
+        """Add the fluxes of a product whose parameters vary from cell to cell, evaluated at the corners of each cell."""
+        corners = inputs.corners(code)
+        weight = inputs.prefactor(code) / len(corners)
+        for corner in corners:
+            slots = dict(zip(code.slots, inputs.call(code.variation, code, corner)))
+            for name, axis in dict.fromkeys((slot[0], slot[2]) for slot in slots):
+                planes = [slots.get((name, component, axis), 0.0) for component in range(3)]
+                part = inputs.per_component(weight) * inputs.vector(planes, code, corner)
+                inputs.add(total, name, code, axis, inputs.to_corner(part, code, corner))
+            for (name, axis, origin, of), coefficient in zip(code.pairs, inputs.call(code.vectors, code, corner)):
+                part = inputs.per_component(weight * coefficient) * inputs.field(origin, code, of, corner)
+                inputs.add(total, name, code, axis, inputs.to_corner(part, code, corner))
+
+    def _at_nodes(self, name, even, found, inputs):
+        total = None
+        for (of, pattern), flux in even.items():
+            if of == name:
+                part = self.midpoints.back(flux, pattern)
+                total = part if total is None else total + part
+        total = None if total is None else self.shares * total
+        for (of, pattern), flux in found.items():
+            if of == name:
+                part = self.midpoints.back(flux, pattern, inputs.body)
+                if inputs.body is None:
+                    part = inputs.count(part, pattern)
+                total = part if total is None else total + part
+        return inputs.zeros() if total is None else total
+
+    def source(self) -> str:
+        """The generated code."""
+        texts = []
+        for code in self.codes:
+            grid = ", ".join(
+                f"{'midpoints' if midpoints else 'nodes'} along {'xyz'[axis]}"
+                for axis, midpoints in zip(self.form.axes, code.product.midpoints)
+            )
+            texts.append(f"# {self.form.name} at {grid or 'the node'}; prefactor {code.product.prefactor}")
+            for name, (function, _) in (("density", code.energy), ("variation", code.variation), ("vectors", code.vectors)):
+                texts.append(inspect.getsource(function).replace("_lambdifygenerated", name, 1))
+        return "\n".join(texts)
+
+    def __getstate__(self):
+        # Functions made by lambdify do not pickle; they follow from the form.
+        return {name: value for name, value in self.__dict__.items() if name != "codes"}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self.codes = _emit(self.form)
+
+
+def make_kernel(form: Form, spacing, nodes, periodic, like: Tensor) -> Kernel | StaggeredKernel:
+    """The kernel of a form, by its order."""
+    return (Kernel if form.order == 2 else StaggeredKernel)(form, spacing, nodes, periodic, like)
+
+
+class _Inputs:
+    """The arguments of one evaluation, each brought to each grid once."""
+
+    def __init__(self, kernel, fields, parameters, body):
+        self.kernel, self.parameters, self.body = kernel, parameters, body
+        self.dim = len(kernel.periodic)
+        self.like = next(iter(fields.values()))
+        nodal = {name: parameters[name] for name, kind in kernel.form.parameters.items() if kind.nodal}
+        nodes = self.like.shape[self.like.ndim - self.dim :]
+        self.fields = dict(fields) | {
+            name: x.expand(*x.shape[: max(x.ndim - self.dim, 0)], *nodes) for name, x in nodal.items()
+        }
+        self.cells = tuple(n if wraps else n - 1 for n, wraps in zip(nodes, kernel.periodic))
+        self.found = {}
+
+    def call(self, function, code, corner=None) -> list:
+        call, sources = function
+        return call(*self.gather(sources, code, corner))
+
+    def gather(self, sources: Sequence[Source], code, corner=None) -> list:
+        """The values of the sources on the grid of a product, or at one corner of each cell."""
+        return [self._value(source, code, corner) for source in sources]
+
+    def field(self, name: str, code, axis: int | None, corner=None) -> Tensor:
+        """A node field, or its derivative along an axis, on the grid of a product."""
+        pattern = self.pattern(code, axis)
+        if (name, pattern) not in self.found:
+            x = self.kernel.midpoints.there(self.fields[name], pattern, self.body)
+            self.found[name, pattern] = x if axis is None else x * (1 / self.kernel.steps[axis])
+        x = self.found[name, pattern]
+        for axis, upper in corner or ():
+            x = layout.neighbours(x, axis - self.dim, self.kernel.periodic[axis])[upper]
+        return x
+
+    def pattern(self, code, axis):
+        """What of a field, or its derivative along an axis, is taken where."""
+        kinds = [VALUE if midpoints else None for midpoints in code.product.midpoints]
+        if axis is not None:
+            kinds[axis] = SLOPE
+        return tuple(kinds)
+
+    def corners(self, code) -> list:
+        """The corners of a cell that lie on the grid: ((axis, whether the upper one), ...)."""
+        axes = [axis for axis, midpoints in enumerate(code.product.midpoints) if not midpoints]
+        return [tuple(zip(axes, upper)) for upper in itertools.product((0, 1), repeat=len(axes))]
+
+    def to_corner(self, x, code, corner):
+        """The transpose of taking that corner: (..., *cells) to the grid of the product."""
+        for axis, upper in corner:
+            none = torch.zeros_like(x)
+            low, high = (none, x) if upper else (x, none)
+            x = layout.scatter(low, high, axis - self.dim, self.kernel.periodic[axis])
+        return x
+
+    def prefactor(self, code):
+        """Of each cell, with the fraction: a number or (*batch, *cells)."""
+        (value,) = self.call(code.prefactor, code)
+        return value * self.parameters["fraction"]
+
+    def lumped_prefactor(self, code):
+        """The prefactor at the points of the grid, each cell's lumped along the axes of nodes."""
+        value = self.prefactor(code)
+        value = value.expand(*value.shape[: max(value.ndim - self.dim, 0)], *self.cells)
+        for axis, midpoints in enumerate(code.product.midpoints):
+            if not midpoints:
+                value = layout.lumped(value, axis - self.dim, self.kernel.periodic[axis])
+        return value
+
+    def at_cells(self, value, code):
+        """A density on the grid of a product, averaged over the corners of each cell that lie there."""
+        value = self._tensor(value)
+        if value.ndim < self.dim:
+            return value
+        for axis, midpoints in enumerate(code.product.midpoints):
+            if not midpoints:
+                low, high = layout.neighbours(value, axis - self.dim, self.kernel.periodic[axis])
+                value = 0.5 * (low + high)
+        return value
+
+    def add(self, total, name, code, axis, flux):
+        """Add a flux with respect to a field, or to its derivative along an axis."""
+        if axis is not None:
+            flux = flux * (1 / self.kernel.steps[axis])
+        key = name, self.pattern(code, axis)
+        total[key] = total[key] + flux if key in total else flux
+
+    def count(self, x, pattern):
+        """Times the share of cells that each node has along the axes of a pattern."""
+        for axis, kind in enumerate(pattern):
+            if kind and not self.kernel.periodic[axis]:
+                row = self.kernel.shares.narrow(axis, 0, self.kernel.shares.shape[axis])
+                for other in range(self.dim):
+                    if other != axis:
+                        row = row.narrow(other, row.shape[other] // 2, 1)
+                x = x * (row / row.amax())
+        return x
+
+    def are_uniform(self, sources: Sequence[Source]) -> bool:
+        """Whether these parameters are the same in all cells, as their shapes tell."""
+        values = [self.parameters[s.name] for s in sources if s.name in self.parameters and s.name not in self.fields]
+        return all(math.prod(value.shape[max(0, value.ndim - self.dim) :]) == 1 for value in values)
+
+    def per_component(self, value):
+        """A number or (*batch, *grid) against the components of a vector field."""
+        return value.unsqueeze(-self.dim - 1) if isinstance(value, Tensor) and value.ndim else value
+
+    def vector(self, planes: Sequence, code, corner=None) -> Tensor:
+        """Three component planes, tensors or numbers, to (*batch, 3, *grid)."""
+        at_cells = [corner is not None or midpoints for midpoints in code.product.midpoints]
+        grid = [cells if at else nodes for at, cells, nodes in zip(at_cells, self.cells, self.kernel.nodes)]
+        planes = [self._tensor(plane) for plane in planes]
+        shape = torch.broadcast_shapes(grid, *(plane.shape for plane in planes))
+        return torch.stack([plane.expand(shape) for plane in planes], -self.dim - 1)
+
+    def zeros(self):
+        return torch.zeros_like(self.like)
+
+    def _tensor(self, value):
+        return value if isinstance(value, Tensor) else self.like.new_full((), value)
+
+    def _value(self, source, code, corner):
+        if source.name in self.kernel.spacing:
+            return self.kernel.spacing[source.name]
+        if source.name in self.fields:
+            value = self.field(source.name, code, source.axis, corner)
+        else:
+            value = self.parameters[source.name]
+        return value[(..., *source.index, *(slice(None),) * self.dim)] if source.index else value
