@@ -108,8 +108,7 @@ class Midpoints:
             for axis, kind in kinds:
                 x = self._filtered(x, axis, kind)
             return x
-        for axis, kind in kinds:
-            x = self._sharpened(x, axis, kind, body)
+        x = self._sharpened(x, kinds, body)
         for axis, kind in kinds:
             low, high = layout.neighbours(x, axis - self.dim, self.periodic[axis])
             x = high - low if kind == SLOPE else 0.5 * (low + high)
@@ -127,11 +126,7 @@ class Midpoints:
             x = layout.scatter(low, high, axis - self.dim, self.periodic[axis])
         # F S F^-1 is the transpose of S.
         share = self._against(1 / (body.inverse + (body.inverse == 0)), x)
-        inverse = self._against(body.inverse, x)
-        x = inverse * x
-        for axis, kind in reversed(kinds):
-            x = self._sharpened(x, axis, kind, body)
-        return share * x
+        return share * self._sharpened(self._against(body.inverse, x) * x, kinds, body)
 
     def _filtered(self, x, axis, kind):
         weights, where = taps(kind, self.order), axis - self.dim
@@ -152,12 +147,22 @@ class Midpoints:
             pairs = [(high, low) for low, high in pairs]
         return _combined(pairs, weights, kind)
 
-    def _sharpened(self, x, axis, kind, body):
-        """(1 - c1 L + c2 L^2) x, by Horner's rule."""
+    def _sharpened(self, x, kinds, body):
+        """The product over the axes of 1 + s, s = -c1 L + c2 L^2, but for s_x s_y s_z; where the L do not commute, its mean over their order."""
+        once = [self._sharpening(x, axis, kind, body) for axis, kind in kinds]
+        total = sum(once[1:], start=once[0]) if once else 0.0
+        found = x + total
+        if len(kinds) > 1:
+            for (axis, kind), own in zip(kinds, once):
+                found = found + 0.5 * self._sharpening(total - own, axis, kind, body)
+        return found
+
+    def _sharpening(self, x, axis, kind, body):
+        """(-c1 L + c2 L^2) x, by Horner's rule."""
         found = 0.0
         for number, c in reversed(list(enumerate(series(kind, self.order), 1))):
             found = self._laplacian(found + (-1) ** number * c * x, axis, body)
-        return x + found
+        return found
 
     def _laplacian(self, x, axis, body):
         where, wraps = axis - self.dim, self.periodic[axis]

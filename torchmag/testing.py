@@ -30,6 +30,7 @@ class EnergyContract:
 
     Attributes:
         meshes: the grids to test on.
+        order: of the magnets, in space.
         polar: vector parameters that turn over in a mirror (a surface normal); other vectors are axial, like m.
         odd: scalar parameters that change sign in a mirror (the strength of a chiral interaction).
         symmetric: False for a term without rotation and mirror symmetry in its parameters.
@@ -42,6 +43,7 @@ class EnergyContract:
         Mesh((3, 2), SPACING, pbc=(1, 0, 0)),
         Mesh((2, 3, 2), SPACING),
     )
+    order = 2
     polar: tuple[str, ...] = ()
     odd: tuple[str, ...] = ()
     symmetric = True
@@ -70,7 +72,7 @@ class EnergyContract:
         Ms = 8e5 * (1 + 0.5 * torch.rand(mesh.cells, dtype=torch.float64, generator=torch.Generator().manual_seed(2)))
         if vacuum:
             Ms.view(-1)[0] = 0
-        return Magnet(mesh, Ms.to(dtype))
+        return Magnet(mesh, Ms.to(dtype), order=self.order)
 
     def test_field_is_minus_the_derivative_of_the_energy(self):
         for mesh in self.meshes:
