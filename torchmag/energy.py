@@ -214,7 +214,7 @@ class Sum(Energy):
             if not isinstance(value, Energy) or isinstance(value, Sum):
                 raise TypeError(f"Sum: {name} = {type(value).__name__}, expected an energy term; build a new Sum to remove one")
             if value.magnet is not self.magnet:
-                raise ValueError(f"Sum: {name} belongs to another Magnet object; build all terms on one Magnet")
+                raise ValueError(self._elsewhere(name, value))
         super().__setattr__(name, value)
 
     def _refuse(self, name):
@@ -228,7 +228,7 @@ class Sum(Energy):
 
     def _add(self, name, term):
         if term.magnet is not self.magnet:
-            raise ValueError(f"Sum: {name} belongs to another Magnet object; build all terms on one Magnet")
+            raise ValueError(self._elsewhere(name, term))
         if any(term is other for _, other in self.named_terms()):
             raise ValueError(f"Sum: {name} is given twice; the same term cannot be added to itself")
         if not name.isidentifier():
@@ -237,6 +237,11 @@ class Sum(Energy):
             raise ValueError(f"Sum: the name {name!r} is taken; choose another by keyword")
         self.add_module(name, term)
         self.terms[name] = name
+
+    def _elsewhere(self, name, term):
+        orders = (term.magnet.order, self.magnet.order)
+        what = "" if orders[0] == orders[1] else f", of order {orders[0]} where this Sum's is of order {orders[1]}"
+        return f"Sum: {name} belongs to another Magnet object{what}; build all terms on one Magnet"
 
     def _free_name(self, name):
         stem = re.sub(r"_\d+$", "", name) if name in self.terms else name

@@ -44,6 +44,7 @@ class Magnet(Sealed, Parametric):
         if dtype not in (torch.float32, torch.float64):
             raise TypeError(f"Magnet: dtype is {dtype}, expected torch.float32 or torch.float64")
         self.register_buffer("_reference", torch.empty((), dtype=dtype, device=device), persistent=False)
+        self._register_alias(self.reference)
         if device.type == "cpu":
             keep_memory()
         self._register("Ms", Ms, Role(Scalar, mesh.cells, lower=0.0))
@@ -58,7 +59,29 @@ class Magnet(Sealed, Parametric):
         dtype = fn(self._reference).dtype
         if dtype not in (torch.float32, torch.float64):
             raise TypeError(f"Magnet: cannot become {dtype}, expected torch.float32 or torch.float64")
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)
+        self._register_alias(self.reference)
+        return self
+
+    def _register_alias(self, like):
+        """The short kernel of the stray field to order 4 and 6: (3, *offsets)."""
+        if self.order > 2:
+            periodic = (*periodic_axes(self.mesh), False, False)[:3]
+            kernel = alias_kernel((*self.mesh.cells, 1, 1)[:3], self.mesh.dx, periodic, self.order)
+            self.register_buffer("_alias", torch.stack(kernel).to(like), persistent=False)
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.order > 2:
+            destination[f"{prefix}order"] = torch.tensor(self.order)
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs):
+        # Written without an order: of order 2.
+        stored = int(state_dict.get(f"{prefix}order", 2))
+        if stored != self.order:
+            error_msgs.append(f"{prefix}order is {stored} in the state_dict, {self.order} here; build the Magnet with order={stored}")
+        rest = {name: value for name, value in state_dict.items() if name != f"{prefix}order"}
+        super()._load_from_state_dict(rest, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
 
     def __setattr__(self, name, value):
         if name != "fraction":
@@ -117,8 +140,7 @@ class Magnet(Sealed, Parametric):
         """The `alias_kernel` of the moment of the cells (*batch, *cells), at the nodes over their mass, A/m: (*batch, 3, *nodes)."""
         mesh, periodic = self.mesh, periodic_axes(self.mesh)
         M = expand_to_cells(M, mesh)
-        kernels = alias_kernel((*mesh.cells, 1, 1)[:3], mesh.dx, (*periodic, False, False)[:3], self.order)
-        found = M.unsqueeze(-mesh.dim - 1) * convolved(kernels, M, periodic)
+        found = M.unsqueeze(-mesh.dim - 1) * convolved(self._alias, M, periodic)
         found = Midpoints(self.order, periodic).back(found, (MOMENT,) * mesh.dim, links)
         if links is None:
             return found / M.mean()

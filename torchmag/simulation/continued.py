@@ -166,7 +166,8 @@ class Continued:
         """Take up a checkpoint: what the program calls next decides what becomes of it."""
         if not isinstance(found, dict) or found.get("kind") != KIND:
             raise CheckpointError(f"{self.file}: expected the checkpoint of a simulation, got one of another kind")
-        require_same(str(self.file), self._identity, found["identity"])
+        # Written before there were others, a checkpoint is of order 2.
+        require_same(str(self.file), self._identity, {"order": 2} | found["identity"])
         self._resumed = True
         found = _moved(found, self._start.device)
         self._t, self._first, self._saved_outputs = found["t"], found["first"], found["outputs"]

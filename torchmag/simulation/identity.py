@@ -18,6 +18,7 @@ def identity(llg: LLG, m: Tensor) -> dict:
         "dx": list(mesh.dx),
         "origin": list(mesh.origin),
         "pbc": [float(n) for n in mesh.pbc],
+        "order": llg.energy.magnet.order,
         "dtype": str(m.dtype),
         "m": list(m.shape),
         "terms": terms,

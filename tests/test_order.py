@@ -1,0 +1,159 @@
+"""Magnets of fourth and sixth order in space."""
+
+import math
+
+import pytest
+import test_energies
+import test_oersted
+import test_surface
+import torch
+
+import torchmag as tm
+from torchmag.midpoints import MOMENT, SLOPE, VALUE, Midpoints, links
+from torchmag.testing import EnergyContract
+
+DOUBLE = {"dtype": torch.float64}
+MS, A, THICKNESS, B0, GAMMA = 140e3, 3.65e-12, 20e-9, 60e-3, 1.7595e11
+
+
+def _contracts(order):
+    """The contracts of all terms, on magnets of this order."""
+    for module in (test_energies, test_surface, test_oersted):
+        for name, contract in vars(module).items():
+            if isinstance(contract, type) and issubclass(contract, EnergyContract) and contract is not EnergyContract:
+                yield f"{name}Order{order}", type(contract)(f"{name}Order{order}", (contract,), {"order": order})
+
+
+# The others are slow to compile and say the same.
+FAST = ("Exchange", "BulkDMI", "CubicAnisotropy", "Demag", "InterlayerExchange", "Oersted", "Magnetoelastic", "UsersTerm")
+for _order in (4, 6):
+    for _name, _contract in _contracts(_order):
+        if _order == 6 and any(_name.startswith(f"Test{name}") for name in FAST):
+            _contract.test_compile = pytest.mark.slow(_contract.test_compile)
+            globals()[_name] = _contract
+        elif _name.startswith(("TestExchangeOrder", "TestDemagOrder")):
+            _contract.test_compile = pytest.mark.slow(_contract.test_compile)
+            globals()[_name] = _contract
+
+
+def _frequency(mode, order, h, n):
+    """Of a plane wave of n cells in an infinite film, Hz, and the thin-film value with a uniform profile."""
+    k = 2 * math.pi / (n * h)
+    mesh = tm.Mesh((n, 1), (h, h, THICKNESS), pbc=(math.inf, math.inf, 0))
+    film = tm.Magnet(mesh, MS, order=order, **DOUBLE)
+    terms = tm.Exchange(film, A) + tm.Demag(film)
+    P, length2 = 1 - (1 - math.exp(-k * THICKNESS)) / (k * THICKNESS), 2 * A / (tm.mu_0 * MS**2)
+    exact = [length2 * k * k + P * (mode == "DE"), length2 * k * k + 1 - P]
+    found = []
+    for term_axis in (0, 2):
+        m = torch.zeros(3, *mesh.nodes, dtype=torch.float64)
+        m[term_axis, :, 0] = torch.cos(k * h * torch.arange(n, dtype=torch.float64))
+        total = terms if term_axis == 2 or mode == "DE" else tm.Exchange(film, A)
+        found.append(float(-(total(m) * m).sum() / (m * m).sum()) / MS)
+    frequency = lambda N: GAMMA / (2 * math.pi) * math.sqrt(math.prod(B0 + tm.mu_0 * MS * x for x in N))
+    return frequency(found), frequency(exact)
+
+
+@pytest.mark.parametrize("h", [5e-9, 10e-9, 25e-9, 50e-9])
+@pytest.mark.parametrize("mode", ["DE", "BV"])
+def test_film_dispersion_with_few_cells(mode, h):
+    for n, tolerance in ((8, 2e-3), (12, 3e-4)):
+        found, exact = _frequency(mode, 6, h, n)
+        assert abs(found / exact - 1) < tolerance
+
+
+@pytest.mark.parametrize("order, least", [(4, 3.7), (6, 5.5)])
+def test_film_dispersion_converges(order, least):
+    # The period is fixed.
+    errors = [abs(found / exact - 1) for found, exact in (_frequency("BV", order, 400e-9 / n, n) for n in (10, 20))]
+    assert math.log2(errors[0] / errors[1]) > least
+
+
+@pytest.mark.parametrize("order, least", [(4, 3.7), (6, 5.5)])
+def test_exchange_modes_of_a_bar(order, least):
+    """cos(pi x / L) with open ends has the field -2 A k^2 / (mu_0 Ms) m."""
+    errors = []
+    for n in (8, 16):
+        mesh = tm.Mesh((n,), (100e-9 / n, 5e-9, 5e-9))
+        bar = tm.Magnet(mesh, MS, order=order, **DOUBLE)
+        k = 3 * math.pi / 100e-9
+        m = torch.zeros(3, *mesh.nodes, dtype=torch.float64)
+        m[1] = torch.cos(k * tm.positions(mesh, dtype=torch.float64)[0])
+        errors.append(float((tm.Exchange(bar, A)(m) + 2 * A * k * k / (tm.mu_0 * MS) * m).abs().max()))
+    assert math.log2(errors[0] / errors[1]) > least
+
+
+@pytest.mark.parametrize("order", [4, 6])
+def test_uniform_states_keep_their_energy(order):
+    generator = torch.Generator().manual_seed(0)
+    for mesh in (tm.Mesh((6, 4), (2e-9, 3e-9, 1e-9)), tm.Mesh((5, 4, 3), (2e-9, 2e-9, 1e-9), pbc=(1, 0, 0))):
+        for Ms in (8e5, 8e5 * torch.rand(mesh.cells, generator=generator, **DOUBLE)):
+            energies = []
+            for each in (2, order):
+                magnet = tm.Magnet(mesh, Ms, order=each, **DOUBLE)
+                m = torch.tensor([0.36, 0.48, 0.8], dtype=torch.float64).reshape(3, *(1,) * mesh.dim).expand(3, *mesh.nodes)
+                energies.append(float(tm.Demag(magnet).energy(m)))
+            assert energies[1] == pytest.approx(energies[0], rel=1e-13)
+
+
+@pytest.mark.parametrize("order", [4, 6])
+def test_a_map_of_ones_is_no_map(order):
+    mesh = tm.Mesh((5, 4), (2e-9, 3e-9, 1e-9))
+    m = torch.nn.functional.normalize(torch.randn(3, *mesh.nodes, generator=torch.Generator().manual_seed(1), **DOUBLE), dim=0)
+    fields = []
+    for Ms in (8e5, torch.full(mesh.cells, 8e5, **DOUBLE)):
+        magnet = tm.Magnet(mesh, Ms, order=order, **DOUBLE)
+        fields.append((tm.Exchange(magnet, 1e-11) + tm.BulkDMI(magnet, 3e-3) + tm.Demag(magnet))(m))
+    torch.testing.assert_close(*fields, rtol=1e-10, atol=1e-7)
+
+
+@pytest.mark.parametrize("periodic", [(False, False), (True, False)])
+def test_back_is_the_transpose_of_there(periodic):
+    generator = torch.Generator().manual_seed(0)
+    cells = (5, 3)
+    nodes = [n + (not wraps) for n, wraps in zip(cells, periodic)]
+    draw = lambda *shape: torch.rand(shape, generator=generator, **DOUBLE)
+    holes = links(draw(*cells) * (draw(*cells) > 0.3), nodes, periodic)
+    for order in (4, 6):
+        midpoints = Midpoints(order, periodic)
+        x = draw(3, *nodes) * (holes.inverse > 0)
+        for pattern in ((VALUE, None), (SLOPE, VALUE), (MOMENT, MOMENT)):
+            there = midpoints.there(x, pattern, holes)
+            y = draw(*there.shape)
+            torch.testing.assert_close((there * y).sum(), (x * midpoints.back(y, pattern, holes)).sum())
+
+
+@pytest.mark.parametrize("order", [3, 8, True, 4.0, "6", None])
+def test_an_order_that_does_not_exist(order):
+    with pytest.raises(ValueError, match="order = .*expected 2, 4 or 6"):
+        tm.Magnet(tm.Mesh((3,), (1e-9,) * 3), 8e5, order=order)
+
+
+def _sum(order):
+    magnet = tm.Magnet(tm.Mesh((3, 3), (2e-9,) * 3), 8e5, order=order, **DOUBLE)
+    return tm.Sum(tm.Exchange(magnet, 1e-11))
+
+
+def test_terms_of_different_order():
+    with pytest.raises(ValueError, match="of order 4 where this Sum's is of order 6"):
+        _sum(6) + _sum(4)
+
+
+def test_a_state_dict_carries_the_order():
+    _sum(4).load_state_dict(_sum(4).state_dict())
+    old = _sum(2).state_dict()
+    assert "magnet.order" not in old
+    with pytest.raises(RuntimeError, match="order is 2 in the state_dict, 4 here"):
+        _sum(4).load_state_dict(old)
+    with pytest.raises(RuntimeError, match="order is 6 in the state_dict, 2 here"):
+        _sum(2).load_state_dict(_sum(6).state_dict())
+
+
+def test_a_checkpoint_of_another_order(tmp_path):
+    m = tm.uniform(tm.Mesh((3, 3), (2e-9,) * 3), (1, 0, 0), dtype=torch.float64)
+    run = lambda order: tm.Simulation(tm.LLG(_sum(order), alpha=0.5), m, tmp_path, resume=True)
+    with run(4) as simulation:
+        simulation.run(1e-12)
+    with pytest.raises(tm.CheckpointError, match="order differs: expected 6, got 4"):
+        with run(6) as simulation:
+            simulation.run(1e-12)
