@@ -10,6 +10,7 @@ from torchmag import layout
 from torchmag.constants import mu_0
 from torchmag.energies import Exchange
 from torchmag.energy import Energy, Sum
+from torchmag.midpoints import SLOPE, series
 from torchmag.parameters import Values
 
 # Curvature of what is not exchange, in units of max Ms: the largest that a stray field gives.  Softer directions are learnt in
@@ -34,7 +35,7 @@ def exchange_preconditioner(energy: Energy, values: Values, like: Tensor, scale:
     if not stiffness:
         return lambda v: v / SHIFT
     length2 = 2 * sum(stiffness) / (mu_0 * _total(body["M"], mesh)) / scale  # m^2
-    inverse = 1 / (SHIFT + length2 * _curvatures(mesh, like))
+    inverse = 1 / (SHIFT + length2 * _curvatures(mesh, like, energy.magnet.order))
     full = layout.to_nodes(like.new_ones(mesh.cells), mesh)
     mean = _total(body["M"], mesh) / math.prod(mesh.cells)
     share = body["mass"].unsqueeze(-mesh.dim - 1) / (full * mean)
@@ -56,7 +57,7 @@ def _total(x, mesh):
     return x.sum(tuple(range(-mesh.dim, 0)), keepdim=True).unsqueeze(-mesh.dim - 1)
 
 
-def _curvatures(mesh, like):
+def _curvatures(mesh, like, order):
     """Eigenvalues of stiffness against lumped mass, 1/m^2: (*nodes)."""
     found = like.new_zeros(())
     cosines = []
@@ -64,7 +65,11 @@ def _curvatures(mesh, like):
         period = count if mesh.periodic(axis) else 2 * count
         angle = 2 * math.pi / period * torch.arange(nodes, dtype=like.dtype, device=like.device)
         cosines.append(torch.cos(angle).reshape(-1, *(1,) * (mesh.dim - 1 - axis)))
-    for axis, c in enumerate(cosines):
+    for axis, c in enumerate(cosines if order > 2 else ()):
+        second = 2 - 2 * c
+        sharp = 1 + sum(factor * second**power for power, factor in enumerate(series(SLOPE, order), 1))
+        found = found + second * sharp**2 / mesh.dx[axis] ** 2
+    for axis, c in enumerate(cosines if order == 2 else ()):
         others = [(2 + other) / 3 for k, other in enumerate(cosines) if k != axis]
         found = found + (2 - 2 * c) / mesh.dx[axis] ** 2 * math.prod(others)
     return found
