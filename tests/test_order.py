@@ -157,3 +157,13 @@ def test_a_checkpoint_of_another_order(tmp_path):
     with pytest.raises(tm.CheckpointError, match="order differs: expected 6, got 4"):
         with run(6) as simulation:
             simulation.run(1e-12)
+
+
+@pytest.mark.parametrize("pbc", [(0, 0, 0), (1, 0, 0)])
+def test_the_cell_field_is_the_cuboids(pbc):
+    generator = torch.Generator().manual_seed(0)
+    mesh = tm.Mesh((5, 4, 2), (2e-9, 3e-9, 1e-9), pbc=pbc)
+    m = torch.randn(2, 3, *mesh.cells, generator=generator, **DOUBLE)
+    for Ms in (8e5, 8e5 * torch.rand(mesh.cells, generator=generator, **DOUBLE)):
+        fields = [tm.Demag(tm.Magnet(mesh, Ms, order=order, **DOUBLE)).cell_field(m) for order in (2, 6)]
+        torch.testing.assert_close(*fields, rtol=1e-12, atol=1e-12 * 8e5)

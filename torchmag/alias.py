@@ -71,19 +71,18 @@ def add_alias(row: Tensor, kernel: Tensor, periodic: Sequence[bool]) -> Tensor:
 
 
 def convolved(kernels: Tensor, x: Tensor, periodic: Sequence[bool]) -> Tensor:
-    """A cell map (*batch, *cells) convolved with each of three kernels (3, *offsets): (*batch, 3, *cells)."""
+    """Each component of a cell field convolved with its kernel (3, *offsets): (*batch, 3, *cells) -> same."""
     dim = len(periodic)
-    found = x.reshape(-1, 1, *x.shape[x.ndim - dim :], *(1,) * (3 - dim))
+    found = x.reshape(-1, 3, *x.shape[x.ndim - dim :], *(1,) * (3 - dim))
     for axis, wraps in enumerate(periodic):
         reach, n = kernels.shape[1 + axis] // 2, x.shape[axis - dim]
         where = 2 + axis
         if wraps:
-            index = [i % n for i in range(-reach, n + reach)]
-            found = torch.cat([found.narrow(where, i, 1) for i in index], where) if reach else found
+            planes = [found.narrow(where, i % n, 1) for i in range(-reach, n + reach)]
+            found = torch.cat(planes, where) if reach else found
         else:
             found = torch.nn.functional.pad(found, (0, 0) * (2 - axis) + (reach, reach))
-    found = torch.nn.functional.conv3d(found, kernels.unsqueeze(1))
-    return found.reshape(*x.shape[: x.ndim - dim], 3, *x.shape[x.ndim - dim :])
+    return torch.nn.functional.conv3d(found, kernels.unsqueeze(1), groups=3).reshape(x.shape)
 
 
 def _reach(h, wave):

@@ -140,12 +140,17 @@ class Magnet(Sealed, Parametric):
         """The `alias_kernel` of the moment of the cells (*batch, *cells), at the nodes over their mass, A/m: (*batch, 3, *nodes)."""
         mesh, periodic = self.mesh, periodic_axes(self.mesh)
         M = expand_to_cells(M, mesh)
-        found = M.unsqueeze(-mesh.dim - 1) * convolved(self._alias, M, periodic)
+        moments = M.unsqueeze(-mesh.dim - 1)
+        found = moments * self.alias_field(moments.expand(*M.shape[: M.ndim - mesh.dim], 3, *mesh.cells))
         found = Midpoints(self.order, periodic).back(found, (MOMENT,) * mesh.dim, links)
         if links is None:
             return found / M.mean()
         mass = to_nodes(M, mesh).unsqueeze(-mesh.dim - 1)
         return found / (mass + (mass == 0))
+
+    def alias_field(self, M: Tensor) -> Tensor:
+        """What the `alias_kernel` makes of a magnetisation in the cells, A/m: (*batch, 3, *cells) -> same."""
+        return convolved(self._alias, M, periodic_axes(self.mesh))
 
     def _linked(self, prefix, cells):
         """The links of a map, unless it is uniform, by name."""

@@ -22,6 +22,9 @@ class Demag(ConvolvedEnergy):
     the lumped mass.  mumax3 and OOMMF have the same h for m given per cell; NeuralMag's energy, -1/2 mu_0 int Ms m.h with the
     nodal field, agrees for uniform m only.
 
+    To order 4 and 6 m_c is the mean of m sharpened along each axis, and h lacks what comes of the steps of m_c from cell to
+    cell (docs/theory.md); `cell_field` is the cuboids' all the same.
+
     Along a periodic axis (`Mesh.pbc`) h is the field of the body and its images:
     N >= 1: N images on each side.  Cells at an offset d see each other at d and, around the grid, at d minus one period; N is
         the mean of both image sums, so that the field does not depend on where the body lies in the grid.
@@ -49,7 +52,9 @@ class Demag(ConvolvedEnergy):
         """The field averaged over each cell, A/m, of magnetisation directions given per cell: (*batch, 3, *cells)."""
         self._check_cells(m_cells, "m_cells")
         values = self.prepare() if values is None else values
-        return self._cell_field(m_cells * self._moment(values))
+        M = m_cells * self._moment(values)
+        found = self._cell_field(M)
+        return found if self.magnet.order == 2 else found - self.magnet.alias_field(M.expand(found.shape))
 
     def _density_map(self, m, values):
         if self.magnet.order > 2:
