@@ -69,18 +69,46 @@ def test_film_dispersion_converges(order, least):
     assert math.log2(errors[0] / errors[1]) > least
 
 
-@pytest.mark.parametrize("order, least", [(4, 3.7), (6, 5.5)])
-def test_exchange_modes_of_a_bar(order, least):
-    """cos(pi x / L) with open ends has the field -2 A k^2 / (mu_0 Ms) m."""
-    errors = []
-    for n in (8, 16):
-        mesh = tm.Mesh((n,), (100e-9 / n, 5e-9, 5e-9))
-        bar = tm.Magnet(mesh, MS, order=order, **DOUBLE)
-        k = 3 * math.pi / 100e-9
-        m = torch.zeros(3, *mesh.nodes, dtype=torch.float64)
-        m[1] = torch.cos(k * tm.positions(mesh, dtype=torch.float64)[0])
-        errors.append(float((tm.Exchange(bar, A)(m) + 2 * A * k * k / (tm.mu_0 * MS) * m).abs().max()))
-    assert math.log2(errors[0] / errors[1]) > least
+def _exchange_of_a_cosine(order, n, periodic):
+    """The largest error of the field over its largest value, and that of the energy, relative."""
+    length, waves = 100e-9, 2 if periodic else 1.5
+    mesh = tm.Mesh((n,), (length / n, 5e-9, 5e-9), pbc=(math.inf if periodic else 0, 0, 0))
+    bar = tm.Magnet(mesh, MS, order=order, **DOUBLE)
+    k = 2 * math.pi * waves / length
+    m = torch.zeros(3, *mesh.nodes, dtype=torch.float64)
+    m[1] = torch.cos(k * tm.positions(mesh, dtype=torch.float64)[0])
+    exchange = tm.Exchange(bar, A)
+    exact = 2 * A * k * k / (tm.mu_0 * MS)
+    energy = A * k * k / 2 * length * 25e-18
+    return float((exchange(m) + exact * m).abs().max()) / exact, abs(float(exchange.energy(m)) / energy - 1)
+
+
+@pytest.mark.parametrize("order, field, energy", [(4, 3.7, 3.7), (6, 5.5, 5.5)])
+def test_exchange_in_a_ring_converges(order, field, energy):
+    coarse, fine = (_exchange_of_a_cosine(order, n, True) for n in (16, 32))
+    assert math.log2(coarse[0] / fine[0]) > field and math.log2(coarse[1] / fine[1]) > energy
+
+
+@pytest.mark.parametrize("order, energy", [(4, 3.7), (6, 4.5)])
+def test_exchange_in_a_bar_converges(order, energy):
+    coarse, fine = (_exchange_of_a_cosine(order, n, False) for n in (16, 32))
+    assert math.log2(coarse[1] / fine[1]) > energy
+
+
+def _edge_tilt(order, h):
+    """m_x at the edge of a wide strip with interface DMI and easy axis along z; exact: D / (2 sqrt(A K)) (Rohart and Thiaville 2013)."""
+    A, K, D = 13e-12, 4e5, 2e-3
+    mesh = tm.Mesh((round(100e-9 / h),), (h, 1e-9, 1e-9))
+    strip = tm.Magnet(mesh, 8e5, order=order, **DOUBLE)
+    energy = tm.Exchange(strip, A) + tm.UniaxialAnisotropy(strip, K, (0, 0, 1)) + tm.InterfaceDMI(strip, D, normal=(0, 0, 1))
+    m = tm.minimize(energy, tm.uniform(mesh, (0.01, 0, 1), dtype=torch.float64))
+    return abs(abs(float(m[0, 0])) - D / (2 * math.sqrt(A * K)))
+
+
+@pytest.mark.parametrize("order", [4, 6])
+def test_m_may_meet_an_edge_with_a_slope(order):
+    coarse, fine = _edge_tilt(order, 2e-9), _edge_tilt(order, 1e-9)
+    assert coarse < 0.03 and math.log2(coarse / fine) > 1.7
 
 
 @pytest.mark.parametrize("order", [4, 6])

@@ -6,9 +6,11 @@ Along one axis let d be the difference of two neighbouring nodes, u their mean, 
     slope   d (1 - L/24 + 3/640 L^2)    is the derivative there times the spacing,
     moment  u (1 - L/6 + 1/30 L^2)      is what a cuboid must hold to have the stray field of the smooth texture.
 
-The terms with L^2 belong to order 6.  At the edge of the body L is the natural one: at an open end the field goes on as its mirror
-image; where cells are partly or wholly empty each difference counts by what is magnetic around it, L = -F^-1 d^T f d, f being
-the mean of the cells around the link between two nodes and F that of the cells around a node.  So L 1 = 0, and F L is symmetric.
+The terms with L^2 belong to order 6.  At the edge of the body, be it an end of the grid or where cells are empty,
+
+for a value and a slope L is that of the next node: nothing is assumed of m beyond, which may meet the edge with a slope;
+for a moment L is the natural one, L = -F^-1 d^T f d, f being the mean of the cells around the link between two nodes and F that of the
+    cells around a node: at an open end that of the mirror image.  So L 1 = 0, and F L is symmetric, as a stray field needs.
 """
 
 import functools
@@ -36,6 +38,8 @@ class Links:
     Attributes:
         weights: of the links along each axis, f: (*batch, *grid) with the cells of that axis and the nodes of the others.
         inverse: 1/F at the nodes, 0 where all is empty: (*batch, *nodes).
+
+    Values and slopes ask only which links are there, f > 0.
     """
 
     weights: tuple[Tensor, ...]
@@ -124,6 +128,8 @@ class Midpoints:
         for axis, kind in kinds:
             low, high = (-x, x) if kind == SLOPE else (0.5 * x, 0.5 * x)
             x = layout.scatter(low, high, axis - self.dim, self.periodic[axis])
+        if all(kind != MOMENT for _, kind in kinds):
+            return self._sharpened(x, kinds, body, transposed=True)
         # F S F^-1 is the transpose of S.
         share = self._against(1 / (body.inverse + (body.inverse == 0)), x)
         return share * self._sharpened(self._against(body.inverse, x) * x, kinds, body)
@@ -132,7 +138,10 @@ class Midpoints:
         weights, where = taps(kind, self.order), axis - self.dim
         reach = len(weights) - 1
         cells = x.shape[where] - (not self.periodic[axis])
-        wide = layout.widened(x, where, self.periodic[axis], reach, reach + self.periodic[axis])
+        if kind != MOMENT and not self.periodic[axis]:
+            wide = _beyond(x, where, reach, cells)
+        else:
+            wide = layout.widened(x, where, self.periodic[axis], reach, reach + self.periodic[axis])
         pairs = [(wide.narrow(where, reach - j, cells), wide.narrow(where, reach + 1 + j, cells)) for j in range(reach + 1)]
         return _combined(pairs, weights, kind)
 
@@ -140,6 +149,8 @@ class Midpoints:
         weights, where = taps(kind, self.order), axis - self.dim
         reach = len(weights)
         wraps = self.periodic[axis]
+        if kind != MOMENT and not wraps:
+            return self._folded(x, where, weights, kind)
         nodes = x.shape[where] + (not wraps)
         wide = layout.widened_cells(x, where, wraps, reach, reach - wraps, odd=kind == SLOPE)
         pairs = [(wide.narrow(where, reach - 1 - j, nodes), wide.narrow(where, reach + j, nodes)) for j in range(reach)]
@@ -147,22 +158,68 @@ class Midpoints:
             pairs = [(high, low) for low, high in pairs]
         return _combined(pairs, weights, kind)
 
-    def _sharpened(self, x, kinds, body):
+    def _folded(self, x, where, weights, kind):
+        """`_gathered` at an open end, for values and slopes: what falls beyond it goes back to the nodes that it was made of."""
+        reach, cells = len(weights), x.shape[where]
+        wide = torch.nn.functional.pad(x, (0, 0) * (-where - 1) + (2 * reach - 1,) * 2)
+        length = cells + 2 * reach - 1
+        pairs = [(wide.narrow(where, reach - 1 - j, length), wide.narrow(where, reach + j, length)) for j in range(reach)]
+        if kind == SLOPE:
+            pairs = [(high, low) for low, high in pairs]
+        wide = _combined(pairs, weights, kind)
+        beyond, nodes = reach - 1, cells + 1
+        found = wide.narrow(where, beyond, nodes)
+        # Half of an end's cell is its share.
+        found = found + _placed(found.narrow(where, 0, 1), where, 0, nodes) + _placed(found.narrow(where, nodes - 1, 1), where, nodes - 1, nodes)
+        for distance, row in enumerate(_extension(beyond, cells), 1):
+            low, high = (wide.narrow(where, i, 1) for i in (beyond - distance, beyond + cells + distance))
+            for node, weight in row.items():
+                # Over the share, and the other end's node too where there are few.
+                weight = weight * (2 if node in (0, cells) else 1)
+                found = found + _placed(weight * low, where, node, nodes) + _placed(weight * high, where, cells - node, nodes)
+        return found
+
+    def _sharpened(self, x, kinds, body, transposed=False):
         """The product over the axes of 1 + s, s = -c1 L + c2 L^2, but for s_x s_y s_z; where the L do not commute, its mean over their order."""
-        once = [self._sharpening(x, axis, kind, body) for axis, kind in kinds]
+        once = [self._sharpening(x, axis, kind, body, transposed) for axis, kind in kinds]
         total = sum(once[1:], start=once[0]) if once else 0.0
         found = x + total
         if len(kinds) > 1:
             for (axis, kind), own in zip(kinds, once):
-                found = found + 0.5 * self._sharpening(total - own, axis, kind, body)
+                found = found + 0.5 * self._sharpening(total - own, axis, kind, body, transposed)
         return found
 
-    def _sharpening(self, x, axis, kind, body):
+    def _sharpening(self, x, axis, kind, body, transposed):
         """(-c1 L + c2 L^2) x, by Horner's rule."""
         found = 0.0
         for number, c in reversed(list(enumerate(series(kind, self.order), 1))):
-            found = self._laplacian(found + (-1) ** number * c * x, axis, body)
+            term = found + (-1) ** number * c * x
+            if kind == MOMENT:
+                found = self._laplacian(term, axis, body)
+            else:
+                found = self._curvature(term, axis, body, transposed)
         return found
+
+    def _curvature(self, x, axis, body, transposed):
+        """L of values and slopes, or its transpose."""
+        where, wraps = axis - self.dim, self.periodic[axis]
+        there = (self._against(body.weights[axis], x) > 0).to(x.dtype)
+        none = torch.zeros_like(there)
+        before, after = layout.scatter(none, there, where, wraps), layout.scatter(there, none, where, wraps)
+        both, first, last = before * after, after * (1 - before), before * (1 - after)
+        share = lambda low, high: layout.scatter(low, high, where, wraps)
+        take = lambda x: layout.neighbours(x, where, wraps)
+        if transposed:
+            low, high = take(first * x)[0], take(last * x)[1]
+            x = both * (x + share(torch.zeros_like(low), low) + share(high, torch.zeros_like(high)))
+            low, high = take(x)
+            slope = low - high
+            return share(-slope, slope)
+        low, high = take(x)
+        slope = high - low
+        x = both * share(slope, -slope)
+        low, high = take(x)
+        return x + first * share(high, torch.zeros_like(high)) + last * share(torch.zeros_like(low), low)
 
     def _laplacian(self, x, axis, body):
         where, wraps = axis - self.dim, self.periodic[axis]
@@ -182,3 +239,29 @@ def _combined(pairs, weights, kind):
         part = high - low if kind == SLOPE else low + high
         found = weight * part if found is None else torch.add(found, part, alpha=weight)
     return found
+
+
+@functools.cache
+def _extension(beyond: int, cells: int) -> tuple[dict[int, float], ...]:
+    """Nodes beyond an open end, at the distances 1 and 2, as {node from the end: weight}: L and L^2 at the end are those of the next node."""
+    if cells == 1:
+        rows = {0: 2, 1: -1}, {0: 3, 1: -2}
+    elif cells == 2:
+        rows = {0: 3, 1: -3, 2: 1}, {0: 6, 1: -8, 2: 3}
+    else:
+        rows = {0: 3, 1: -3, 2: 1}, {0: 5, 1: -5, 3: 1}
+    return rows[:beyond]
+
+
+def _beyond(x, where, beyond, cells):
+    """A node field with nodes beyond both open ends of an axis."""
+    head, tail = [], []
+    for row in _extension(beyond, cells):
+        head.insert(0, sum(weight * x.narrow(where, node, 1) for node, weight in row.items()))
+        tail.append(sum(weight * x.narrow(where, cells - node, 1) for node, weight in row.items()))
+    return torch.cat((*head, x, *tail), where)
+
+
+def _placed(plane, where, index, length):
+    """A plane among zeros."""
+    return torch.nn.functional.pad(plane, (0, 0) * (-where - 1) + (index, length - 1 - index))
