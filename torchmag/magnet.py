@@ -79,7 +79,9 @@ class Magnet(Sealed, Parametric):
         # Written without an order: of order 2.
         stored = int(state_dict.get(f"{prefix}order", 2))
         if stored != self.order:
-            error_msgs.append(f"{prefix}order is {stored} in the state_dict, {self.order} here; build the Magnet with order={stored}")
+            error_msgs.append(
+                f"{prefix}order is {stored} in the state_dict, {self.order} here; build the Magnet with order={stored}"
+            )
         rest = {name: value for name, value in state_dict.items() if name != f"{prefix}order"}
         super()._load_from_state_dict(rest, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
 

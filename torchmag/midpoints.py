@@ -64,14 +64,14 @@ def taps(kind: str, order: int) -> tuple[float, ...]:
     row = {0: 1.0}
     power = {0: 1.0}
     for number, c in enumerate(series(kind, order), 1):
-        power = {
-            i: power.get(i - 1, 0.0) - 2 * power.get(i, 0.0) + power.get(i + 1, 0.0) for i in range(-number, number + 1)
-        }
+        power = {i: power.get(i - 1, 0.0) - 2 * power.get(i, 0.0) + power.get(i + 1, 0.0) for i in range(-number, number + 1)}
         row = {i: row.get(i, 0.0) + (-1) ** number * c * power[i] for i in power}
     sign = -1 if kind == SLOPE else 0.5
     # The node at i + 1/2 is the upper one of a pair for its own offset, the lower one for the next.
-    upper = (lambda i: row.get(i, 0.0) + sign * row.get(i + 1, 0.0)) if kind == SLOPE else (
-        lambda i: sign * (row.get(i, 0.0) + row.get(i + 1, 0.0))
+    upper = (
+        (lambda i: row.get(i, 0.0) + sign * row.get(i + 1, 0.0))
+        if kind == SLOPE
+        else (lambda i: sign * (row.get(i, 0.0) + row.get(i + 1, 0.0)))
     )
     return tuple(upper(i) for i in range(order // 2))
 
@@ -170,7 +170,11 @@ class Midpoints:
         beyond, nodes = reach - 1, cells + 1
         found = wide.narrow(where, beyond, nodes)
         # Half of an end's cell is its share.
-        found = found + _placed(found.narrow(where, 0, 1), where, 0, nodes) + _placed(found.narrow(where, nodes - 1, 1), where, nodes - 1, nodes)
+        found = (
+            found
+            + _placed(found.narrow(where, 0, 1), where, 0, nodes)
+            + _placed(found.narrow(where, nodes - 1, 1), where, nodes - 1, nodes)
+        )
         for distance, row in enumerate(_extension(beyond, cells), 1):
             low, high = (wide.narrow(where, i, 1) for i in (beyond - distance, beyond + cells + distance))
             for node, weight in row.items():
@@ -230,7 +234,11 @@ class Midpoints:
     def _against(self, weight, x):
         """(*batch, *grid) against a field with component axes before its grid."""
         batch = weight.ndim - self.dim
-        return weight.reshape(*weight.shape[:batch], *(1,) * max(0, x.ndim - weight.ndim), *weight.shape[batch:]) if batch else weight
+        return (
+            weight.reshape(*weight.shape[:batch], *(1,) * max(0, x.ndim - weight.ndim), *weight.shape[batch:])
+            if batch
+            else weight
+        )
 
 
 def _combined(pairs, weights, kind):

@@ -189,9 +189,7 @@ class _Inputs:
         self.like = next(iter(fields.values()))
         nodal = {name: parameters[name] for name, kind in kernel.form.parameters.items() if kind.nodal}
         nodes = self.like.shape[self.like.ndim - self.dim :]
-        self.fields = dict(fields) | {
-            name: x.expand(*x.shape[: max(x.ndim - self.dim, 0)], *nodes) for name, x in nodal.items()
-        }
+        self.fields = dict(fields) | {name: x.expand(*x.shape[: max(x.ndim - self.dim, 0)], *nodes) for name, x in nodal.items()}
         self.cells = tuple(n if wraps else n - 1 for n, wraps in zip(nodes, kernel.periodic))
         self.found = {}
 

@@ -75,7 +75,9 @@ class SurfaceEnergy(LocalEnergy):
 
     def _density_map(self, m, values):
         arguments = self._arguments(values)
-        per_area = self.kernel.density(self._on_planes(m), arguments, self._links(arguments["fraction"])).unsqueeze(self.axis - self.mesh.dim)
+        per_area = self.kernel.density(self._on_planes(m), arguments, self._links(arguments["fraction"])).unsqueeze(
+            self.axis - self.mesh.dim
+        )
         # Each plane carries an equal part, shared between the cells on its two sides.
         body = layout.expand_to_cells(values["magnet"]["fraction"], self.mesh)
         share = per_area / (self.mesh.dx[self.axis] * len(self.planes))

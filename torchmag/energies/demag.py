@@ -77,7 +77,9 @@ class Demag(ConvolvedEnergy):
         body, mesh = values["magnet"], self.mesh
         M = self._moment(values)
         moment = M * self.midpoints.there(m, self._pattern, self.magnet.links(body, "moment"))
-        ends = layout.dot(layout.to_cells(self._ends(body) * m * m, mesh), M.expand(*M.shape, 3, *mesh.cells) if not M.ndim else M, mesh)
+        ends = layout.dot(
+            layout.to_cells(self._ends(body) * m * m, mesh), M.expand(*M.shape, 3, *mesh.cells) if not M.ndim else M, mesh
+        )
         return -0.5 * mu_0 * (layout.dot(moment, self._cell_field(moment), mesh) - ends)
 
     def _sharp_variation(self, m, values):
