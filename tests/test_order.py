@@ -9,6 +9,7 @@ import test_surface
 import torch
 
 import torchmag as tm
+from torchmag import layout
 from torchmag.midpoints import MOMENT, SLOPE, VALUE, Midpoints, links
 from torchmag.testing import EnergyContract
 
@@ -135,10 +136,10 @@ def test_a_map_of_ones_is_no_map(order):
     torch.testing.assert_close(*fields, rtol=1e-10, atol=1e-7)
 
 
+@pytest.mark.parametrize("cells", [(5, 3), (1, 2), (12, 9)])
 @pytest.mark.parametrize("periodic", [(False, False), (True, False)])
-def test_back_is_the_transpose_of_there(periodic):
+def test_back_is_the_transpose_of_there(periodic, cells):
     generator = torch.Generator().manual_seed(0)
-    cells = (5, 3)
     nodes = [n + (not wraps) for n, wraps in zip(cells, periodic)]
     draw = lambda *shape: torch.rand(shape, generator=generator, **DOUBLE)
     holes = links(draw(*cells) * (draw(*cells) > 0.3), nodes, periodic)
@@ -149,6 +150,10 @@ def test_back_is_the_transpose_of_there(periodic):
             there = midpoints.there(x, pattern, holes)
             y = draw(*there.shape)
             torch.testing.assert_close((there * y).sum(), (x * midpoints.back(y, pattern, holes)).sum())
+            # Without holes, over the share of the cells along these axes.
+            there = midpoints.there(x, pattern)
+            shares = layout.shares(nodes, [wraps or not kind for wraps, kind in zip(periodic, pattern)], x)
+            torch.testing.assert_close((there * y).sum(), (x * shares * midpoints.back(y, pattern)).sum())
 
 
 @pytest.mark.parametrize("order", [3, 8, True, 4.0, "6", None])

@@ -13,7 +13,6 @@ for a moment L is the natural one, L = -F^-1 d^T f d, f being the mean of the ce
     cells around a node: at an open end that of the mirror image.  So L 1 = 0, and F L is symmetric, as a stray field needs.
 """
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -58,7 +57,6 @@ def series(kind: str, order: int) -> tuple[float, ...]:
     return _SERIES[kind][: order // 2 - 1]
 
 
-@functools.cache
 def taps(kind: str, order: int) -> tuple[float, ...]:
     """Weights of the pairs of nodes at the distances 1/2, 3/2 ... from a midpoint: of their sums, for a slope of their differences."""
     row = {0: 1.0}
@@ -104,6 +102,7 @@ class Midpoints:
     def __init__(self, order: int, periodic: Sequence[bool]):
         self.order, self.periodic = order, tuple(periodic)
         self.dim = len(self.periodic)
+        self.taps = {kind: taps(kind, order) for kind in _SERIES}
 
     def there(self, x: Tensor, pattern: Pattern, body: Links | None = None) -> Tensor:
         """A node field (..., *nodes) on the grid of the pattern: cells along the axes that it names, nodes along the others."""
@@ -135,7 +134,7 @@ class Midpoints:
         return share * self._sharpened(self._against(body.inverse, x) * x, kinds, body)
 
     def _filtered(self, x, axis, kind):
-        weights, where = taps(kind, self.order), axis - self.dim
+        weights, where = self.taps[kind], axis - self.dim
         reach = len(weights) - 1
         cells = x.shape[where] - (not self.periodic[axis])
         if kind != MOMENT and not self.periodic[axis]:
@@ -146,7 +145,7 @@ class Midpoints:
         return _combined(pairs, weights, kind)
 
     def _gathered(self, x, axis, kind):
-        weights, where = taps(kind, self.order), axis - self.dim
+        weights, where = self.taps[kind], axis - self.dim
         reach = len(weights)
         wraps = self.periodic[axis]
         if kind != MOMENT and not wraps:
@@ -169,19 +168,16 @@ class Midpoints:
         wide = _combined(pairs, weights, kind)
         beyond, nodes = reach - 1, cells + 1
         found = wide.narrow(where, beyond, nodes)
-        # Half of an end's cell is its share.
-        found = (
-            found
-            + _placed(found.narrow(where, 0, 1), where, 0, nodes)
-            + _placed(found.narrow(where, nodes - 1, 1), where, nodes - 1, nodes)
-        )
+        # Over the share of the cells, which is half of one at an end.
+        low, high = {0: found.narrow(where, 0, 1)}, {cells: found.narrow(where, cells, 1)}
         for distance, row in enumerate(_extension(beyond, cells), 1):
-            low, high = (wide.narrow(where, i, 1) for i in (beyond - distance, beyond + cells + distance))
+            below, above = (wide.narrow(where, i, 1) for i in (beyond - distance, beyond + cells + distance))
             for node, weight in row.items():
-                # Over the share, and the other end's node too where there are few.
                 weight = weight * (2 if node in (0, cells) else 1)
-                found = found + _placed(weight * low, where, node, nodes) + _placed(weight * high, where, cells - node, nodes)
-        return found
+                low[node] = low[node] + weight * below if node in low else weight * below
+                node = cells - node
+                high[node] = high[node] + weight * above if node in high else weight * above
+        return _added(found, where, low, high)
 
     def _sharpened(self, x, kinds, body, transposed=False):
         """The product over the axes of 1 + s, s = -c1 L + c2 L^2, but for s_x s_y s_z; where the L do not commute, its mean over their order."""
@@ -249,7 +245,6 @@ def _combined(pairs, weights, kind):
     return found
 
 
-@functools.cache
 def _extension(beyond: int, cells: int) -> tuple[dict[int, float], ...]:
     """Nodes beyond an open end, at the distances 1 and 2, as {node from the end: weight}: L and L^2 at the end are those of the next node."""
     if cells == 1:
@@ -268,6 +263,18 @@ def _beyond(x, where, beyond, cells):
         head.insert(0, sum(weight * x.narrow(where, node, 1) for node, weight in row.items()))
         tail.append(sum(weight * x.narrow(where, cells - node, 1) for node, weight in row.items()))
     return torch.cat((*head, x, *tail), where)
+
+
+def _added(x, where, low, high):
+    """x with planes added at nodes near its two ends."""
+    length, count = x.shape[where], 1 + max(low)
+    if length < 2 * count:
+        return x + sum(_placed(plane, where, node, length) for planes in (low, high) for node, plane in planes.items())
+    ends = []
+    for planes, first in ((low, 0), (high, length - count)):
+        own = [x.narrow(where, node, 1) for node in range(first, first + count)]
+        ends.append([plane + planes[node] if node in planes else plane for node, plane in enumerate(own, first)])
+    return torch.cat((*ends[0], x.narrow(where, count, length - 2 * count), *ends[1]), where)
 
 
 def _placed(plane, where, index, length):
