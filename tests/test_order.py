@@ -154,6 +154,9 @@ def test_back_is_the_transpose_of_there(periodic, cells):
             there = midpoints.there(x, pattern)
             shares = layout.shares(nodes, [wraps or not kind for wraps, kind in zip(periodic, pattern)], x)
             torch.testing.assert_close((there * y).sum(), (x * shares * midpoints.back(y, pattern)).sum())
+        # A uniform field in the cells is that field at the nodes.
+        ones = torch.ones(3, *cells, **DOUBLE)
+        torch.testing.assert_close(midpoints.back(ones, (MOMENT, MOMENT)), torch.ones_like(x))
 
 
 @pytest.mark.parametrize("order", [3, 8, True, 4.0, "6", None])

@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -248,7 +247,7 @@ class _Inputs:
     def are_uniform(self, sources: Sequence[Source]) -> bool:
         """Whether these parameters are the same in all cells, as their shapes tell."""
         values = [self.parameters[source.name] for source in sources if source.name in self.parameters]
-        return all(math.prod(value.shape[max(0, value.ndim - self.dim) :]) == 1 for value in values)
+        return all(layout.is_uniform(value, self.dim) for value in values)
 
     def vector(self, planes: Sequence, number: int | None = None) -> Tensor:
         """Three component planes, tensors or numbers, to (*batch, 3, *cells[, Q])."""

@@ -3,7 +3,6 @@
 import functools
 import inspect
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -106,37 +105,27 @@ class StaggeredKernel(nn.Module):
         even, found = {}, {}  # fluxes by (field, pattern): yet to be counted by the cells that a node has, and counted
         for code in self.codes:
             if not inputs.are_uniform(code.sources()):
-                self._at_corners(code, inputs, found)
+                corners = inputs.corners(code)
+                for corner in corners:
+                    self._add_fluxes(code, inputs, found, inputs.prefactor(code) / len(corners), corner)
             elif body is None and inputs.are_uniform(code.prefactor[1]) and inputs.are_uniform([Source("fraction")]):
-                self._at_points(code, inputs, even, inputs.prefactor(code))
+                self._add_fluxes(code, inputs, even, inputs.prefactor(code))
             else:
-                self._at_points(code, inputs, found, inputs.lumped_prefactor(code))
+                self._add_fluxes(code, inputs, found, inputs.lumped_prefactor(code))
         return {name: self._at_nodes(name, even, found, inputs) for name in self.form.fields}
 
-    def _at_points(self, code, inputs, total, prefactor):
-        """Add the fluxes on the grid of the product, times a prefactor."""
-        for (name, axis, origin, of), coefficient in zip(code.pairs, inputs.call(code.vectors, code)):
-            coefficient = inputs.per_component(coefficient * prefactor)
-            inputs.add(total, name, code, axis, coefficient * inputs.field(origin, code, of))
-        slots = dict(zip(code.slots, inputs.call(code.variation, code)))
+    def _add_fluxes(self, code, inputs, total, prefactor, corner=None):
+        """Add the fluxes on the grid of a product, or at one corner of each cell, times a prefactor."""
+
+        def add(name, axis, flux):
+            inputs.add(total, name, code, axis, flux if corner is None else inputs.to_corner(flux, code, corner))
+
+        for (name, axis, origin, of), coefficient in zip(code.pairs, inputs.call(code.vectors, code, corner)):
+            add(name, axis, inputs.per_component(coefficient * prefactor) * inputs.field(origin, code, of, corner))
+        slots = dict(zip(code.slots, inputs.call(code.variation, code, corner)))
         for name, axis in dict.fromkeys((slot[0], slot[2]) for slot in slots):
             planes = [slots.get((name, component, axis), 0.0) for component in range(3)]
-            flux = inputs.per_component(prefactor) * inputs.vector(planes, code)
-            inputs.add(total, name, code, axis, flux)
-
-    def _at_corners(self, code, inputs, total):
-        """Add the fluxes of a product whose parameters vary from cell to cell, evaluated at the corners of each cell."""
-        corners = inputs.corners(code)
-        weight = inputs.prefactor(code) / len(corners)
-        for corner in corners:
-            slots = dict(zip(code.slots, inputs.call(code.variation, code, corner)))
-            for name, axis in dict.fromkeys((slot[0], slot[2]) for slot in slots):
-                planes = [slots.get((name, component, axis), 0.0) for component in range(3)]
-                part = inputs.per_component(weight) * inputs.vector(planes, code, corner)
-                inputs.add(total, name, code, axis, inputs.to_corner(part, code, corner))
-            for (name, axis, origin, of), coefficient in zip(code.pairs, inputs.call(code.vectors, code, corner)):
-                part = inputs.per_component(weight * coefficient) * inputs.field(origin, code, of, corner)
-                inputs.add(total, name, code, axis, inputs.to_corner(part, code, corner))
+            add(name, axis, inputs.per_component(prefactor) * inputs.vector(planes, code, corner))
 
     def _at_nodes(self, name, even, found, inputs):
         total = None
@@ -266,19 +255,13 @@ class _Inputs:
 
     def count(self, x, pattern):
         """Times the share of cells that each node has along the axes of a pattern."""
-        for axis, kind in enumerate(pattern):
-            if kind and not self.kernel.periodic[axis]:
-                row = self.kernel.shares.narrow(axis, 0, self.kernel.shares.shape[axis])
-                for other in range(self.dim):
-                    if other != axis:
-                        row = row.narrow(other, row.shape[other] // 2, 1)
-                x = x * (row / row.amax())
-        return x
+        once = [wraps or not kind for wraps, kind in zip(self.kernel.periodic, pattern)]
+        return x * layout.shares(self.kernel.nodes, once, x)
 
     def are_uniform(self, sources: Sequence[Source]) -> bool:
         """Whether these parameters are the same in all cells, as their shapes tell."""
-        values = [self.parameters[s.name] for s in sources if s.name in self.parameters and s.name not in self.fields]
-        return all(math.prod(value.shape[max(0, value.ndim - self.dim) :]) == 1 for value in values)
+        names = {source.name for source in sources} & self.parameters.keys() - self.fields.keys()
+        return all(layout.is_uniform(self.parameters[name], self.dim) for name in names)
 
     def per_component(self, value):
         """A number or (*batch, *grid) against the components of a vector field."""

@@ -1,7 +1,5 @@
 """The demagnetising field as an FFT convolution over the cells."""
 
-import math
-
 from torch import Tensor
 
 from torchmag import layout
@@ -66,7 +64,7 @@ class Demag(ConvolvedEnergy):
         if self.magnet.order > 2:
             return self._sharp_variation(m, values)
         moment, mesh = self._moment(values), self.mesh
-        if math.prod(moment.shape[max(0, moment.ndim - mesh.dim) :]) == 1:
+        if layout.is_uniform(moment, mesh.dim):
             field = moment * self._convolve(m, self.kernel, NODES_TO_EXTENDED)
         else:
             field = self._convolve(moment * layout.to_cells(m, mesh), self.kernel, CELLS_TO_EXTENDED)
