@@ -66,6 +66,7 @@ def cost():
     """Orders in turns: what else the machine does hits them alike."""
     for n in ((100, 25), (256, 256), (32, 32, 32)):
         calls = {}
+        torch.compiler.reset()  # one function is compiled a limited number of times
         for order in ORDERS:
             mesh = tm.Mesh(n, (3e-9, 3e-9, 3e-9))
             film = tm.Magnet(mesh, Ms=8e5, order=order)
