@@ -163,10 +163,13 @@ print(before == state())
 
 def test_importing_is_fast():
     code = """
-import time, torch, sympy, torchdiffeq
+import time
 start = time.process_time()
+import torch, sympy, torchdiffeq
+between = time.process_time()
 import torchmag
-print(time.process_time() - start)
+print((time.process_time() - between) / (between - start))
 """
-    # Processor time: the wall clock also measures the neighbours.
-    assert min(float(run(code)) for _ in range(3)) < 0.2
+    # Against what it needs, in processor time: seconds also measure the machine and its neighbours.  It takes 0.09; matplotlib alone
+    # would add 0.2.
+    assert min(float(run(code)) for _ in range(3)) < 0.12
