@@ -13,11 +13,12 @@ ROOT = pathlib.Path(torchmag.__file__).parent
 
 # Each room may import from itself and from the rooms on earlier lines.
 ORDER = (
-    {"allocator", "constants", "errors", "sealed"},
+    {"allocator", "constants", "errors", "native", "sealed"},
     {"checkpoint"},
     {"mesh"},
     {"layout", "forms", "noise", "geometry", "samples"},
     {"parameters", "midpoints", "alias"},
+    {"stencils"},
     {"magnet"},
     {"kernel", "term"},
     {"staggered"},

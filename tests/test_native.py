@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import torchmag as tm
-from torchmag import layout
-from torchmag.energies import native, plans, spectral
+from torchmag import layout, native
+from torchmag.energies import plans, spectral
 from torchmag.testing import SPACING
 
 needs_compiler = pytest.mark.skipif(not plans.available(), reason="there is no C++ compiler")
@@ -106,8 +106,8 @@ def test_processors(processor, compiler, monkeypatch, tmp_path):
     if processor.endswith("v4") and "avx512f" not in native._processor():
         pytest.skip("this processor has no AVX-512")
     monkeypatch.setattr(native, "TUNING", ((f"-march={processor}",), ("-no-such-option",)))
-    library = native._load(tmp_path, shutil.which(compiler))
-    monkeypatch.setattr(native, "library", lambda: library)
+    library = native._load(tmp_path, shutil.which(compiler), plans.SOURCE)
+    monkeypatch.setattr(native, "library", lambda source: library)
     plans._Handle.cache_clear()
     try:
         for n in ((33, 20), (5, 7, 11), (20, 18, 22)):

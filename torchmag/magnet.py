@@ -145,8 +145,6 @@ class Magnet(Sealed, Parametric):
         moments = M.unsqueeze(-mesh.dim - 1)
         found = moments * self.alias_field(moments.expand(*M.shape[: M.ndim - mesh.dim], 3, *mesh.cells))
         found = Midpoints(self.order, periodic).back(found, (MOMENT,) * mesh.dim, links)
-        if links is None:
-            return found / M.mean()
         mass = to_nodes(M, mesh).unsqueeze(-mesh.dim - 1)
         return found / (mass + (mass == 0))
 

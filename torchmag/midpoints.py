@@ -13,6 +13,7 @@ for a moment L is the natural one, L = -F^-1 d^T f d, f being the mean of the ce
     cells around a node: at an open end that of the mirror image.  So L 1 = 0, and F L is symmetric, as a stray field needs.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -105,7 +106,10 @@ class Midpoints:
         self.taps = {kind: taps(kind, order) for kind in _SERIES}
 
     def there(self, x: Tensor, pattern: Pattern, body: Links | None = None) -> Tensor:
-        """A node field (..., *nodes) on the grid of the pattern: cells along the axes that it names, nodes along the others."""
+        """A node field (..., *nodes) on the grid of the pattern: cells along the axes that it names, nodes along the others.
+
+        Where the `body` has no link the result means nothing.
+        """
         kinds = [(axis, kind) for axis, kind in enumerate(pattern) if kind]
         if body is None:
             for axis, kind in kinds:
@@ -118,12 +122,13 @@ class Midpoints:
         return x
 
     def back(self, x: Tensor, pattern: Pattern, body: Links | None = None) -> Tensor:
-        """The transpose of `there`; with `body` None, over the share of cells that each node has along the pattern's axes."""
+        """The transpose of `there`."""
         kinds = [(axis, kind) for axis, kind in enumerate(pattern) if kind]
         if body is None:
             for axis, kind in kinds:
                 x = self._gathered(x, axis, kind)
-            return x
+            once = [wraps or not kind for wraps, kind in zip(self.periodic, pattern)]
+            return x if all(once) else x * layout.shares(x.shape[x.ndim - self.dim :], once, x)
         for axis, kind in kinds:
             low, high = (-x, x) if kind == SLOPE else (0.5 * x, 0.5 * x)
             x = layout.scatter(low, high, axis - self.dim, self.periodic[axis])
@@ -145,6 +150,7 @@ class Midpoints:
         return _combined(pairs, weights, kind)
 
     def _gathered(self, x, axis, kind):
+        """The transpose of `_filtered`, over the share of cells that each node has."""
         weights, where = self.taps[kind], axis - self.dim
         reach = len(weights)
         wraps = self.periodic[axis]
@@ -180,14 +186,17 @@ class Midpoints:
         return _added(found, where, low, high)
 
     def _sharpened(self, x, kinds, body, transposed=False):
-        """The product over the axes of 1 + s, s = -c1 L + c2 L^2, but for s_x s_y s_z; where the L do not commute, its mean over their order."""
-        once = [self._sharpening(x, axis, kind, body, transposed) for axis, kind in kinds]
-        total = sum(once[1:], start=once[0]) if once else 0.0
-        found = x + total
-        if len(kinds) > 1:
-            for (axis, kind), own in zip(kinds, once):
-                found = found + 0.5 * self._sharpening(total - own, axis, kind, body, transposed)
-        return found
+        """The product over the axes of S = 1 - c1 L + c2 L^2; where the L do not commute, its mean over all orders."""
+        found = {(): x}
+        for count in range(1, len(kinds) + 1):
+            for axes in itertools.combinations(kinds, count):
+                # The mean over the axis that is taken last.
+                parts = []
+                for axis, kind in axes:
+                    y = found[tuple(other for other in axes if other[0] != axis)]
+                    parts.append(y + self._sharpening(y, axis, kind, body, transposed))
+                found[axes] = sum(parts[1:], start=parts[0]) / count
+        return found[tuple(kinds)]
 
     def _sharpening(self, x, axis, kind, body, transposed):
         """(-c1 L + c2 L^2) x, by Horner's rule."""

@@ -13,7 +13,8 @@ from torchmag import layout
 from torchmag.forms import Form
 from torchmag.forms.compiler import SPACING, Product, Source, emit
 from torchmag.kernel import FUNCTIONS, Kernel
-from torchmag.midpoints import SLOPE, VALUE, Links, Midpoints
+from torchmag.midpoints import SLOPE, VALUE, Links
+from torchmag.stencils import Stencils
 
 _SPACINGS = tuple(symbol.name for symbol in SPACING)
 
@@ -29,10 +30,18 @@ class _Code:
     vectors: tuple
     slots: tuple
     pairs: tuple
+    linear: tuple
+    terms: tuple
 
     def sources(self) -> list[Source]:
         """Of all but the prefactor."""
         return [source for _, sources in (self.energy, self.variation, self.vectors) for source in sources]
+
+    @property
+    def axis(self) -> int | None:
+        """The only axis of midpoints along which a linear variation is taken."""
+        axes = [axis for axis, midpoints in enumerate(self.product.midpoints) if midpoints]
+        return axes[0] if len(axes) == 1 and self.terms else None
 
 
 @functools.cache
@@ -49,6 +58,8 @@ def _emit(form: Form) -> tuple[_Code, ...]:
                 written(coefficient for coefficient, _ in product.vectors.values()),
                 tuple(product.variation),
                 tuple((*slot, *origin) for slot, (_, origin) in product.vectors.items()),
+                written((product.linear or {}).values()),
+                tuple(product.linear or ()),
             )
         )
     return tuple(codes)
@@ -70,17 +81,23 @@ class StaggeredKernel(nn.Module):
         self.form, self.nodes, self.periodic = form, tuple(nodes), tuple(periodic)
         self.spacing = dict(zip(_SPACINGS, spacing))
         self.steps = [self.spacing[_SPACINGS[axis]] for axis in form.axes]
-        self.midpoints = Midpoints(form.order, periodic)
+        self.midpoints = Stencils(form.order, periodic)
         self.codes = _emit(form)
         self._register_tables(like)
 
     def _register_tables(self, like):
-        self.register_buffer("shares", layout.shares(self.nodes, self.periodic, like), persistent=False)
+        """Along each axis the share of cells that each node has, against the grid."""
+        dim = len(self.nodes)
+        for axis, (n, wraps) in enumerate(zip(self.nodes, self.periodic)):
+            share = layout.shares((n,), (wraps,), like).reshape(*(1,) * axis, n, *(1,) * (dim - 1 - axis))
+            self.register_buffer(f"shares{axis}", share, persistent=False)
 
     def _apply(self, fn, recurse=True):
-        # The table is derived: made anew, it survives float32 and the meta device.
+        # The tables are derived: made anew, they survive float32 and the meta device.
         super()._apply(fn, recurse)
-        self._register_tables(self.shares)
+        like = next(self.buffers(), None)
+        if like is not None:
+            self._register_tables(like)
         return self
 
     def density(self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor], body: Links | None = None) -> Tensor:
@@ -102,17 +119,34 @@ class StaggeredKernel(nn.Module):
     ) -> dict[str, Tensor]:
         """Derivative of the summed densities with respect to the varied node fields: {name: (*batch, 3, *nodes)}."""
         inputs = _Inputs(self, fields, parameters, body)
-        even, found = {}, {}  # fluxes by (field, pattern): yet to be counted by the cells that a node has, and counted
+        found = {}  # fluxes by (field, pattern)
+        local = [code for code in self.codes if inputs.are_local(code)]
         for code in self.codes:
-            if not inputs.are_uniform(code.sources()):
+            if code in local:
+                continue
+            if inputs.are_uniform(code.sources()):
+                self._add_fluxes(code, inputs, found, inputs.lumped_prefactor(code))
+            else:
                 corners = inputs.corners(code)
                 for corner in corners:
                     self._add_fluxes(code, inputs, found, inputs.prefactor(code) / len(corners), corner)
-            elif body is None and inputs.are_uniform(code.prefactor[1]) and inputs.are_uniform([Source("fraction")]):
-                self._add_fluxes(code, inputs, even, inputs.prefactor(code))
-            else:
-                self._add_fluxes(code, inputs, found, inputs.lumped_prefactor(code))
-        return {name: self._at_nodes(name, even, found, inputs) for name in self.form.fields}
+        parts = self._local(local, inputs) if local else {}
+        return {name: self._at_nodes(name, found, inputs, parts.get(name)) for name in self.form.fields}
+
+    def _local(self, codes, inputs):
+        """The variation of terms that are linear, with uniform coefficients: {field: (*batch, 3, *nodes)}."""
+        terms, coefficients = [], []
+        for code in codes:
+            kinds = {None: VALUE, code.axis: SLOPE}
+            (prefactor,), lengths = inputs.call(code.prefactor, code), (1.0, inputs.per_length(code.axis))
+            prefactor = prefactor * inputs.parameters["fraction"]
+            for (target, outer, origin, inner), value in zip(code.terms, inputs.call(code.linear, code)):
+                terms.append((target, origin, code.axis, kinds[outer], kinds[inner], len(coefficients)))
+                coefficients.append(prefactor * value * (lengths[outer is not None] * lengths[inner is not None]))
+        (name,) = self.form.fields
+        like = inputs.like
+        flat = [c.reshape(()).to(like.dtype) if isinstance(c, Tensor) else like.new_tensor(c) for c in coefficients]
+        return {name: self.midpoints.local(inputs.fields[name], terms, torch.stack(flat))}
 
     def _add_fluxes(self, code, inputs, total, prefactor, corner=None):
         """Add the fluxes on the grid of a product, or at one corner of each cell, times a prefactor."""
@@ -121,26 +155,17 @@ class StaggeredKernel(nn.Module):
             inputs.add(total, name, code, axis, flux if corner is None else inputs.to_corner(flux, code, corner))
 
         for (name, axis, origin, of), coefficient in zip(code.pairs, inputs.call(code.vectors, code, corner)):
-            add(name, axis, inputs.per_component(coefficient * prefactor) * inputs.field(origin, code, of, corner))
+            scale = inputs.per_component(coefficient * prefactor * (inputs.per_length(axis) * inputs.per_length(of)))
+            add(name, axis, scale * inputs.difference(origin, code, of, corner))
         slots = dict(zip(code.slots, inputs.call(code.variation, code, corner)))
         for name, axis in dict.fromkeys((slot[0], slot[2]) for slot in slots):
             planes = [slots.get((name, component, axis), 0.0) for component in range(3)]
-            add(name, axis, inputs.per_component(prefactor) * inputs.vector(planes, code, corner))
+            add(name, axis, inputs.per_component(prefactor * inputs.per_length(axis)) * inputs.vector(planes, code, corner))
 
-    def _at_nodes(self, name, even, found, inputs):
-        total = None
-        for (of, pattern), flux in even.items():
-            if of == name:
-                part = self.midpoints.back(flux, pattern)
-                total = part if total is None else total + part
-        total = None if total is None else self.shares * total
-        for (of, pattern), flux in found.items():
-            if of == name:
-                part = self.midpoints.back(flux, pattern, inputs.body)
-                if inputs.body is None:
-                    part = inputs.count(part, pattern)
-                total = part if total is None else total + part
-        return inputs.zeros() if total is None else total
+    def _at_nodes(self, name, found, inputs, local):
+        parts = [self.midpoints.back(flux, pattern, inputs.body) for (of, pattern), flux in found.items() if of == name]
+        parts += [] if local is None else [local]
+        return sum(parts[1:], start=parts[0]) if parts else inputs.zeros()
 
     def source(self) -> str:
         """The generated code."""
@@ -192,14 +217,22 @@ class _Inputs:
 
     def field(self, name: str, code, axis: int | None, corner=None) -> Tensor:
         """A node field, or its derivative along an axis, on the grid of a product."""
+        x = self.difference(name, code, axis, corner)
+        return x if axis is None else x * self.per_length(axis)
+
+    def difference(self, name: str, code, axis: int | None, corner=None) -> Tensor:
+        """A node field, or its derivative along an axis times the spacing."""
         pattern = self.pattern(code, axis)
         if (name, pattern) not in self.found:
-            x = self.kernel.midpoints.there(self.fields[name], pattern, self.body)
-            self.found[name, pattern] = x if axis is None else x * (1 / self.kernel.steps[axis])
+            self.found[name, pattern] = self.kernel.midpoints.there(self.fields[name], pattern, self.body)
         x = self.found[name, pattern]
         for axis, upper in corner or ():
             x = layout.neighbours(x, axis - self.dim, self.kernel.periodic[axis])[upper]
         return x
+
+    def per_length(self, axis: int | None) -> float:
+        """1 / spacing for a derivative, 1 for a value."""
+        return 1.0 if axis is None else 1 / self.kernel.steps[axis]
 
     def pattern(self, code, axis):
         """What of a field, or its derivative along an axis, is taken where."""
@@ -229,10 +262,14 @@ class _Inputs:
     def lumped_prefactor(self, code):
         """The prefactor at the points of the grid, each cell's lumped along the axes of nodes."""
         value = self.prefactor(code)
+        along = [axis for axis, midpoints in enumerate(code.product.midpoints) if not midpoints]
+        if layout.is_uniform(value, self.dim):
+            for axis in along:
+                value = value * getattr(self.kernel, f"shares{axis}")
+            return value
         value = value.expand(*value.shape[: max(value.ndim - self.dim, 0)], *self.cells)
-        for axis, midpoints in enumerate(code.product.midpoints):
-            if not midpoints:
-                value = layout.lumped(value, axis - self.dim, self.kernel.periodic[axis])
+        for axis in along:
+            value = layout.lumped(value, axis - self.dim, self.kernel.periodic[axis])
         return value
 
     def at_cells(self, value, code):
@@ -247,21 +284,21 @@ class _Inputs:
         return value
 
     def add(self, total, name, code, axis, flux):
-        """Add a flux with respect to a field, or to its derivative along an axis."""
-        if axis is not None:
-            flux = flux * (1 / self.kernel.steps[axis])
+        """Add a flux with respect to a field, or to its derivative along an axis times the spacing."""
         key = name, self.pattern(code, axis)
         total[key] = total[key] + flux if key in total else flux
-
-    def count(self, x, pattern):
-        """Times the share of cells that each node has along the axes of a pattern."""
-        once = [wraps or not kind for wraps, kind in zip(self.kernel.periodic, pattern)]
-        return x * layout.shares(self.kernel.nodes, once, x)
 
     def are_uniform(self, sources: Sequence[Source]) -> bool:
         """Whether these parameters are the same in all cells, as their shapes tell."""
         names = {source.name for source in sources} & self.parameters.keys() - self.fields.keys()
         return all(layout.is_uniform(self.parameters[name], self.dim) for name in names)
+
+    def are_local(self, code) -> bool:
+        """Whether `Stencils.local` can take a term: it is linear along one axis, and its coefficients are numbers."""
+        if code.axis is None or self.body is not None or not self.kernel.midpoints.takes(self.like):
+            return False
+        names = {source.name for source in (*code.linear[1], *code.prefactor[1])} & self.parameters.keys() | {"fraction"}
+        return not names & self.fields.keys() and all(self.parameters[name].numel() == 1 for name in names)
 
     def per_component(self, value):
         """A number or (*batch, *grid) against the components of a vector field."""

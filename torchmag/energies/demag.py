@@ -9,7 +9,8 @@ from torchmag.energies.convolution import ConvolvedEnergy
 from torchmag.energies.cuboids import PAIRS, demag_components
 from torchmag.energies.spectral import CELLS_TO_EXTENDED, NODES_TO_EXTENDED, Convolution
 from torchmag.magnet import Magnet
-from torchmag.midpoints import MOMENT, Midpoints
+from torchmag.midpoints import MOMENT
+from torchmag.stencils import Stencils
 
 
 class Demag(ConvolvedEnergy):
@@ -37,13 +38,12 @@ class Demag(ConvolvedEnergy):
 
     def __init__(self, magnet: Magnet):
         super().__init__(magnet)
-        self.midpoints = Midpoints(magnet.order, layout.periodic_axes(self.mesh))
+        self.midpoints = Stencils(magnet.order, layout.periodic_axes(self.mesh))
         self._pattern = (MOMENT,) * self.mesh.dim
         self._register_tables(self.reference)
 
     def _register_tables(self, like):
         if self.magnet.order > 2:
-            self.register_buffer("shares", layout.shares(self.mesh.nodes, self.midpoints.periodic, like), persistent=False)
             self.register_buffer("ends", self.magnet.ends(like.new_ones(self.mesh.cells), None), persistent=False)
 
     def cell_field(self, m_cells: Tensor, values=None) -> Tensor:
@@ -85,7 +85,6 @@ class Demag(ConvolvedEnergy):
         links = self.magnet.links(body, "moment")
         M, mass = self._moment(values), body["mass"].unsqueeze(layout.component_dim(self.mesh))
         found = self.midpoints.back(M * self._cell_field(M * self.midpoints.there(m, self._pattern, links)), self._pattern, links)
-        found = found if links else self.shares * found
         return mu_0 * (mass * self._ends(body) * m - found)
 
     def _ends(self, body):

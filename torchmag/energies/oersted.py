@@ -9,8 +9,9 @@ from torchmag.energies.cuboids import oersted_components
 from torchmag.energies.spectral import Convolution
 from torchmag.forms import Vector
 from torchmag.magnet import Magnet
-from torchmag.midpoints import MOMENT, Midpoints
+from torchmag.midpoints import MOMENT
 from torchmag.parameters import Role
+from torchmag.stencils import Stencils
 
 
 class Oersted(ConvolvedEnergy):
@@ -35,7 +36,7 @@ class Oersted(ConvolvedEnergy):
 
     def __init__(self, magnet: Magnet, j):
         super().__init__(magnet)
-        self._midpoints = Midpoints(magnet.order, layout.periodic_axes(self.mesh))
+        self._midpoints = Stencils(magnet.order, layout.periodic_axes(self.mesh))
         self._register("j", j, Role(Vector, self.mesh.cells))
 
     def cell_field(self, j: Tensor) -> Tensor:
@@ -58,10 +59,7 @@ class Oersted(ConvolvedEnergy):
         if self.magnet.order == 2:
             return -mu_0 * layout.to_nodes(applied, self.mesh)
         links = self.magnet.links(values["magnet"], "moment")
-        found = self._midpoints.back(applied, self._pattern, links)
-        if links is None:
-            found = found * layout.shares(self.mesh.nodes, self._midpoints.periodic, applied)
-        return -mu_0 * found
+        return -mu_0 * self._midpoints.back(applied, self._pattern, links)
 
     @property
     def _pattern(self):

@@ -6,13 +6,14 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from torchmag import layout
-from torchmag.energies import native
+from torchmag import layout, native
 
+SOURCE = Path(__file__).with_name("convolve.cpp")
 RADICES = (8, 4, 2, 3, 5, 7)
 # Lines that the kernel keeps side by side, as in the C++.
 PACK = 16
@@ -25,7 +26,7 @@ _PROCESS = os.getpid()
 
 def available() -> bool:
     """Whether there is compiled code for this machine."""
-    return native.library() is not None
+    return native.library(SOURCE) is not None
 
 
 # What torch.compiler.assume_constant_result does, which imports the whole compiler.
@@ -163,7 +164,9 @@ class _Handle:
         terms = [x for term in plan.terms for x in term]
         numbers = [*axes, len(plan.parities), int(plan.odd), len(plan.terms), *terms, *mirror]
         numbers += [*plan._ordered(plan.around), int(plan.nodal)]
-        make, size, self.convolve = (getattr(native.library(), f"{name}_{dtype}") for name in ("plan", "workspace", "convolve"))
+        make, size, self.convolve = (
+            getattr(native.library(SOURCE), f"{name}_{dtype}") for name in ("plan", "workspace", "convolve")
+        )
         make.restype, size.restype, size.argtypes = ctypes.c_void_p, ctypes.c_long, [ctypes.c_void_p]
         self.convolve.argtypes, self.convolve.restype = [*[ctypes.c_void_p] * 5, ctypes.c_long, ctypes.c_int], None
         self.pointer = make(*((ctypes.c_int * len(given))(*given) for given in (numbers, cells, lengths)))

@@ -87,7 +87,8 @@ class Product:
     `midpoints` tells for each axis whether the grid has the midpoints there (else the nodes).  The prefactor holds parameters only.
     `variation` maps (field, component, axis of a derivative or None) to the derivative of `energy`; `vectors` maps (field, axis) to
     (coefficient, (node field, axis)) where that is one coefficient times a node field or its derivative, component by component, and
-    is then not in `variation`.
+    is then not in `variation`.  Of a `linear` variation of the only field each coefficient is given, by (component, axis, component of
+    the origin, axis of the origin), free of node fields.
     """
 
     midpoints: tuple[bool, ...]
@@ -96,6 +97,7 @@ class Product:
     variation: Mapping[tuple, sp.Expr]
     vectors: Mapping[tuple, tuple[sp.Expr, tuple]]
     sources: Mapping[sp.Symbol, Source]
+    linear: Mapping[tuple, sp.Expr] | None
 
 
 def emit(
@@ -414,8 +416,27 @@ def _products(symbols, density, fluxes, weak):
         vectors = _vectors(symbols.points, variation)
         rest = {slot: value for slot, value in variation.items() if (slot[0], slot[2]) not in vectors}
         energy = sp.Integer(0) if weak else part
-        blocks.append(Product(midpoints, prefactor, energy, rest, vectors, symbols.sources | symbols.points))
+        sources = symbols.sources | symbols.points
+        blocks.append(Product(midpoints, prefactor, energy, rest, vectors, sources, _linear(symbols, midpoints, variation)))
     return blocks
+
+
+def _linear(symbols, midpoints, variation):
+    """See `Product.linear`; None if it is not, or not along one axis."""
+    if len(symbols.fields) > 1 or sum(midpoints) != 1:
+        return None
+    found = {}
+    for (_, component, axis), flux in variation.items():
+        rest = flux
+        for s in sorted(flux.free_symbols & symbols.points.keys(), key=str):
+            coefficient, source = sp.diff(flux, s), symbols.points[s]
+            if source.name != symbols.fields[0] or coefficient.free_symbols & symbols.points.keys():
+                return None
+            rest = rest - coefficient * s
+            found[component, axis, source.index[0], source.axis] = sp.factor_terms(coefficient)
+        if sp.expand(rest) != 0:
+            return None
+    return found
 
 
 def _differentiated(symbols, expression):

@@ -1,7 +1,7 @@
-"""The C++ of `convolve.cpp`, compiled once for this machine's processor and kept on disk.
+"""C++ compiled once for this machine's processor and kept on disk.
 
 The compiler is the one that torch.compile uses: the environment variable CXX, else c++.  Where there is none nothing is lost but
-speed: `library` is None, and torch's FFT is used.
+speed: `library` is None, and torch's own operators are used.
 """
 
 import contextlib
@@ -16,7 +16,6 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("convolve.cpp")
 OPTIONS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fPIC", "-shared")
 # What some compilers do not know, in the order in which it is given up: OpenMP (Apple's clang), then a name of the processor.
 TUNING = (("-march=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
@@ -25,17 +24,17 @@ _log = logging.getLogger(__name__)
 
 
 @functools.cache
-def library() -> ctypes.CDLL | None:
+def library(source: Path) -> ctypes.CDLL | None:
     """The compiled code, or None: TORCHMAG_NATIVE=0 is set, there is no compiler, or it fails (logged as a warning)."""
     compiler = shutil.which(os.environ.get("CXX") or "c++")
     if os.environ.get("TORCHMAG_NATIVE") == "0" or compiler is None:
         return None
     try:
-        return _load(_folder(), compiler)
+        return _load(_folder(), compiler, source)
     except (OSError, subprocess.SubprocessError) as error:
         _log.warning(
-            "%s could not be compiled, torch's FFT is used: %s",
-            SOURCE.name,
+            "%s could not be compiled, torch's own operators are used: %s",
+            source.name,
             (getattr(error, "stderr", None) or str(error))[-2000:],
         )
         return None
@@ -47,9 +46,9 @@ def _folder():
     return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torchmag"
 
 
-def _load(folder, compiler):
-    key = hashlib.sha256(repr((SOURCE.read_text(), compiler, OPTIONS, TUNING, _processor())).encode()).hexdigest()[:16]
-    path = folder / f"convolve-{key}.so"
+def _load(folder, compiler, source):
+    key = hashlib.sha256(repr((source.read_text(), compiler, OPTIONS, TUNING, _processor())).encode()).hexdigest()[:16]
+    path = folder / f"{source.stem}-{key}.so"
     if path.is_file():
         with contextlib.suppress(OSError):  # damaged
             return ctypes.CDLL(str(path))
@@ -60,7 +59,7 @@ def _load(folder, compiler):
         except OSError:
             # Nowhere to keep it: for this process only.
             made = path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / path.name
-        _compile(compiler, made)
+        _compile(compiler, source, made)
         if made != path:
             with open(made, "rb+") as file:
                 os.fsync(file)
@@ -68,10 +67,10 @@ def _load(folder, compiler):
         return ctypes.CDLL(str(path))
 
 
-def _compile(compiler, path):
+def _compile(compiler, source, path):
     for tuning in TUNING:
         try:
-            command = [compiler, *OPTIONS, *tuning, str(SOURCE), "-o", str(path)]
+            command = [compiler, *OPTIONS, *tuning, str(source), "-o", str(path)]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
             return
         except subprocess.CalledProcessError as error:

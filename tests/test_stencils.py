@@ -1,0 +1,162 @@
+"""The compiled stencils: equal to those in torch on every shape, differentiable, one operator of a graph."""
+
+import itertools
+
+import pytest
+import torch
+
+import torchmag as tm
+from torchmag import stencils
+from torchmag.midpoints import MOMENT, SLOPE, VALUE, Midpoints, links
+from torchmag.stencils import Stencils
+
+pytestmark = pytest.mark.skipif(not stencils.available(), reason="there is no C++ compiler")
+
+# (nodes, periodic): one axis and all; shorter than a stencil, and longer than the rows at its ends.
+GRIDS = [
+    ((30,), (False,)),
+    ((31,), (True,)),
+    ((2,), (False,)),
+    ((1,), (True,)),
+    ((4,), (True,)),
+    ((5,), (False,)),
+    ((12, 40), (False, True)),
+    ((33, 7), (False, False)),
+    ((6, 5, 31), (False, True, False)),
+    ((3, 30, 4), (False, False, False)),
+    ((27, 2, 29), (False, False, True)),
+]
+LOCAL = [(0, 0, SLOPE, SLOPE), (0, 2, VALUE, SLOPE), (2, 0, SLOPE, VALUE), (1, 1, SLOPE, SLOPE)]
+
+
+def patterns(dim):
+    """Values and slopes along any axes, moments along all."""
+    yield from (p for p in itertools.product((None, VALUE, SLOPE), repeat=dim) if any(p))
+    yield (MOMENT,) * dim
+
+
+def bodies(nodes, periodic, dtype):
+    """None, and maps with empty cells: one of all samples, one of each."""
+    cells = [n - (not wraps) for n, wraps in zip(nodes, periodic)]
+    generator = torch.Generator().manual_seed(0)
+    yield None
+    for batch in ((), (2,)):
+        draw = lambda: torch.rand(*batch, *cells, generator=generator, dtype=dtype)  # noqa: B023
+        yield links((draw() + 0.2) * (draw() > 0.3), nodes, periodic)
+
+
+def there_at(body, pattern, like):
+    """1 where a body has the links along the only axis of a pattern."""
+    axes = [axis for axis, kind in enumerate(pattern) if kind]
+    if body is None or MOMENT in pattern or len(axes) > 1:
+        return torch.ones_like(like)
+    weights = body.weights[axes[0]]
+    batch = weights.ndim - len(pattern)
+    return (
+        (weights > 0)
+        .to(like)
+        .reshape(*weights.shape[:batch], *(1,) * (like.ndim - weights.ndim), *weights.shape[batch:])
+        .expand_as(like)
+    )
+
+
+@pytest.mark.parametrize("order", [4, 6])
+@pytest.mark.parametrize(("nodes", "periodic"), GRIDS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-4)])
+def test_those_of_torch(order, nodes, periodic, dtype, tolerance):
+    plain, fast = Midpoints(order, periodic), Stencils(order, periodic)
+    x = torch.randn(2, 3, *nodes, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    for body, pattern in itertools.product(bodies(nodes, periodic, dtype), patterns(len(nodes))):
+        expected = plain.there(x, pattern, body)
+        there = there_at(body, pattern, expected)
+        torch.testing.assert_close(there * fast.there(x, pattern, body), there * expected, rtol=0, atol=tolerance)
+        y = there * torch.randn(there.shape, generator=torch.Generator().manual_seed(2), dtype=dtype)
+        torch.testing.assert_close(fast.back(y, pattern, body), plain.back(y, pattern, body), rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads(threads):
+    """Fields large enough to be shared, and samples for each thread."""
+
+    def found(batch, nodes, count):
+        periodic, before = (False,) * len(nodes), torch.get_num_threads()
+        operator = Stencils(6, periodic)
+        x = torch.randn(*batch, 3, *nodes, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        assert x.numel() > stencils.SMALL
+        torch.set_num_threads(count)
+        try:
+            for body in itertools.islice(bodies(nodes, periodic, x.dtype), 2):
+                for pattern in patterns(len(nodes)):
+                    yield operator.there(x, pattern, body)
+                    yield operator.back(torch.ones_like(operator.there(x, pattern, body)), pattern, body)
+            yield operator.local(
+                x, [(*LOCAL[1][:2], 0, *LOCAL[1][2:], 0), (*LOCAL[3][:2], 1, *LOCAL[3][2:], 1)], x.new_tensor([2.0, 3.0])
+            )
+        finally:
+            torch.set_num_threads(before)
+
+    for batch, nodes in (((), (90, 80)), ((4,), (40, 50)), ((), (20, 21, 22))):
+        for several, one in zip(found(batch, nodes, threads), found(batch, nodes, 1)):
+            torch.testing.assert_close(several, one, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("order", [4, 6])
+@pytest.mark.parametrize(("nodes", "periodic"), GRIDS)
+def test_local_terms_are_products(order, nodes, periodic):
+    """The operator of linear terms beside its factors, and its derivatives with respect to both arguments."""
+    pairs = itertools.product(range(len(nodes)), LOCAL)
+    terms = [(target, origin, axis, outer, inner, number) for number, (axis, (target, origin, outer, inner)) in enumerate(pairs)]
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 3, *nodes, generator=generator, dtype=torch.float64)
+    c = torch.randn(len(terms), generator=generator, dtype=torch.float64)
+    apply = lambda x, c: Stencils(order, periodic).local(x, terms, c)
+    numbers = tuple(stencils._encode_local(order, nodes, periodic, terms))
+    torch.testing.assert_close(apply(x, c), stencils._local_by_torch(x, c, numbers), rtol=0, atol=1e-12)
+    if x.numel() < 100:
+        inputs = x.requires_grad_(), c.requires_grad_()
+        assert torch.autograd.gradcheck(apply, inputs, check_forward_ad=True, check_batched_grad=True)
+        assert torch.autograd.gradgradcheck(apply, inputs)
+
+
+def test_slopes_of_what_is_uniform_are_zero():
+    for dtype in (torch.float32, torch.float64):
+        x = torch.full((3, 40, 50), 0.123456789, dtype=dtype)
+        operator = Stencils(6, (False, True))
+        body = links((torch.rand(39, 50, generator=torch.Generator().manual_seed(0)) > 0.3).to(dtype), (40, 50), (False, True))
+        for pattern, holes in itertools.product(((SLOPE, None), (None, SLOPE)), (None, body)):
+            assert not operator.there(x, pattern, holes).count_nonzero()
+        assert not operator.local(x, [(0, 0, 0, SLOPE, SLOPE, 0), (1, 2, 1, VALUE, SLOPE, 0)], x.new_ones(1)).count_nonzero()
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_one_graph_and_its_derivatives(holes):
+    """Compiled with and without gradients: values and gradients of eager code, no break."""
+    mesh = tm.Mesh((9, 8), (2e-9, 3e-9, 4e-9))
+    generator = torch.Generator().manual_seed(0)
+    fraction = (torch.rand(9, 8, generator=generator) > 0.2).double() if holes else None
+    magnet = tm.Magnet(mesh, 8e5, fraction, order=6, dtype=torch.float64)
+    energy = tm.Exchange(magnet, 1e-11) + tm.InterfaceDMI(magnet, 1e-3, normal=(0, 0, 1)) + tm.Demag(magnet)
+    values = energy.prepare()
+    m = torch.nn.functional.normalize(torch.randn(3, 10, 9, generator=generator, dtype=torch.float64), dim=0)
+    eager = lambda m: energy.field(m, values=values)
+    compiled = torch.compile(eager, fullgraph=True)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(m), eager(m), rtol=1e-10, atol=1e-6)
+    m = m.requires_grad_()
+    found, expected = (torch.autograd.grad(field(m).square().sum(), m)[0] for field in (compiled, eager))
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9 * float(expected.abs().max()))
+
+
+def test_without_compiled_code(monkeypatch):
+    """The same fields from torch's operators."""
+    mesh = tm.Mesh((9, 8), (2e-9, 3e-9, 4e-9))
+    generator = torch.Generator().manual_seed(0)
+    m = torch.nn.functional.normalize(torch.randn(3, 10, 9, generator=generator, dtype=torch.float64), dim=0)
+    for fraction in (None, torch.rand(9, 8, generator=generator) > 0.2):
+        magnet = tm.Magnet(mesh, 8e5, fraction, order=6, dtype=torch.float64)
+        energy = tm.Exchange(magnet, 1e-11) + tm.BulkDMI(magnet, 1e-3) + tm.Demag(magnet)
+        fields = [energy.field(m)]
+        with monkeypatch.context() as patch:
+            patch.setattr(stencils, "available", lambda: False)
+            fields.append(energy.field(m))
+        torch.testing.assert_close(*fields, rtol=1e-11, atol=1e-6)

@@ -1,0 +1,627 @@
+// Node fields at the midpoints between nodes, and back: the operators of `midpoints.py`.  `native.py` compiles this, `stencils.py` calls it.
+//
+// A grid is seen from one axis as (outer, n, inner).  Each loop runs over memory side by side: along `inner`, or along the axis itself if
+// that is the last one.
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#ifdef _OPENMP
+#include <omp.h>
+#else
+static int omp_get_thread_num() { return 0; }
+static int omp_get_num_threads() { return 1; }
+#endif
+
+#define INLINE inline __attribute__((always_inline))
+
+#if defined(__AVX512F__)
+constexpr int BYTES = 64;
+#elif defined(__AVX__)
+constexpr int BYTES = 32;
+#else
+constexpr int BYTES = 16;
+#endif
+
+template <class T> struct Register;
+template <> struct Register<double> { typedef double type __attribute__((vector_size(BYTES))); };
+template <> struct Register<float> { typedef float type __attribute__((vector_size(BYTES))); };
+template <class T> using Vector = typename Register<T>::type;
+template <class T> constexpr int W = BYTES / sizeof(T);
+
+template <class T> INLINE Vector<T> load(const T* from) {
+    Vector<T> v;
+    std::memcpy(&v, from, sizeof v);
+    return v;
+}
+
+template <class T> INLINE void store(T* to, Vector<T> v, long count = W<T>) {
+    if (count >= W<T>) return (void)std::memcpy(to, &v, sizeof v);
+    T lanes[W<T>];
+    std::memcpy(lanes, &v, sizeof v);
+    const T* from = lanes;
+    // Pieces of known sizes: no call.
+    if (count & 8) std::memcpy(to, from, 8 * sizeof(T)), to += 8, from += 8;
+    if (count & 4) std::memcpy(to, from, 4 * sizeof(T)), to += 4, from += 4;
+    if (count & 2) std::memcpy(to, from, 2 * sizeof(T)), to += 2, from += 2;
+    if (count & 1) *to = *from;
+}
+
+// The threads that share one field, and this one's part of the work.
+struct Team {
+    int rank = 0, size = 1;
+    void wait() const {
+        if (size > 1) {
+#pragma omp barrier
+        }
+    }
+    long first(long count) const { return count * rank / size; }
+    long last(long count) const { return count * (rank + 1) / size; }
+
+    // Lines along an axis, rows first ... last - 1 of which are alike: ends(line) for the others, inside(line, from, count) of
+    // numbers side by side.  Each thread has some lines or, of few lines, parts.
+    template <class F, class G> void share(long lines, long alike, F ends, G inside) const {
+        if (lines >= size) {
+            for (long line = first(lines); line < last(lines); ++line) ends(line), inside(line, 0, alike);
+        } else {
+            for (long line = 0; line < lines; ++line) {
+                if (line % size == rank) ends(line);
+                if (const long from = first(alike); from < last(alike)) inside(line, from, last(alike) - from);
+            }
+        }
+        wait();
+    }
+};
+
+struct Shape {
+    long outer, n, inner;
+    long size() const { return outer * n * inner; }
+};
+
+// What a row that is not at an end takes of its neighbours, with w_j for each pair of them:
+enum Form {
+    SUM,         // x[i + base + 1 + j] + x[i + base - j]
+    DIFFERENCE,  // x[i + base + 1 + j] - x[i + base - j]
+    EVEN,        // (x[i + 1 + j] - x[i]) - (x[i] - x[i - 1 - j])
+    ODD,         // x[i + 1 + j] - x[i - 1 - j]
+};
+
+// A banded matrix along an axis; of the rows at either end, before `first` and from `last` on, each number is given.
+template <class T> class Band {
+    struct Edge {
+        long row, rows, padded;
+        std::vector<int> columns;
+        std::vector<T> weights;  // of each column `padded` rows
+    };
+    int pairs, base, form;
+    long first, last;
+    T weight[5];
+    bool difference;  // rows sum to zero, and what is uniform must give exactly that
+    Edge edges[2];
+
+public:
+    long in, out;
+
+    bool is_sum() const { return form == SUM; }
+
+    // numbers: pairs, base, form, difference, in, out, first, last, of both ends the count of columns and the columns; reals: w, of both
+    // ends the numbers of each row.
+    Band(const int*& numbers, const double*& reals) {
+        pairs = *numbers++, base = *numbers++, form = *numbers++, difference = *numbers++;
+        in = *numbers++, out = *numbers++, first = *numbers++, last = *numbers++;
+        for (int j = 0; j < pairs; ++j) weight[j] = T(*reals++);
+        for (Edge& edge : edges) {
+            edge.row = &edge == edges ? 0 : last, edge.rows = &edge == edges ? first : out - last;
+            edge.padded = (edge.rows + W<T> - 1) / W<T> * W<T>;
+            for (int count = *numbers++; count > 0; --count) edge.columns.push_back(*numbers++);
+            edge.weights.resize(edge.columns.size() * edge.padded);
+            for (long i = 0; i < edge.rows; ++i)
+                for (size_t c = 0; c < edge.columns.size(); ++c) edge.weights[c * edge.padded + i] = T(*reals++);
+        }
+    }
+
+    // y = B x, or with ADD y += scale B x.
+    template <bool ADD> void apply(const T* x, T* y, long outer, long inner, T scale, const Team& team) const {
+        const auto ends = [&](long line) {
+            for (const Edge& edge : edges)
+                if (inner == 1) along<ADD>(edge, x + line * in, y + line * out, scale);
+                else
+                    for (long i = 0; i < edge.rows; ++i) across<ADD>(edge, i, x + line * in * inner, y + (line * out + edge.row + i) * inner, inner, scale);
+        };
+        const auto alike = [&](long line, long from, long count) {
+            inside<ADD>(x + (line * in + first + base) * inner + from, y + (line * out + first) * inner + from, count, inner, scale);
+        };
+        team.share(outer, (last - first) * inner, ends, alike);
+    }
+
+    // One row of `inner` numbers side by side.
+    void row(const T* x, T* y, long i, long inner) const {
+        if (i >= first && i < last) return inside<false>(x + (i + base) * inner, y, inner, inner, T(1));
+        const Edge& edge = edges[i >= last];
+        across<false>(edge, i - edge.row, x, y, inner, T(1));
+    }
+
+private:
+    // x points at what is at offset `base`.
+    template <bool ADD> void inside(const T* x, T* y, long count, long step, T scale) const {
+        switch (8 * form + pairs) {
+            case 8 * SUM + 1: return inside<ADD, 1, SUM>(x, y, count, step, scale);
+            case 8 * SUM + 2: return inside<ADD, 2, SUM>(x, y, count, step, scale);
+            case 8 * SUM + 3: return inside<ADD, 3, SUM>(x, y, count, step, scale);
+            case 8 * DIFFERENCE + 1: return inside<ADD, 1, DIFFERENCE>(x, y, count, step, scale);
+            case 8 * DIFFERENCE + 2: return inside<ADD, 2, DIFFERENCE>(x, y, count, step, scale);
+            case 8 * DIFFERENCE + 3: return inside<ADD, 3, DIFFERENCE>(x, y, count, step, scale);
+            case 8 * EVEN + 3: return inside<ADD, 3, EVEN>(x, y, count, step, scale);
+            case 8 * EVEN + 5: return inside<ADD, 5, EVEN>(x, y, count, step, scale);
+            case 8 * ODD + 3: return inside<ADD, 3, ODD>(x, y, count, step, scale);
+            case 8 * ODD + 5: return inside<ADD, 5, ODD>(x, y, count, step, scale);
+        }
+    }
+
+    template <int FORM, class V> static INLINE V pair(const T* x, long j, long step) {
+        const auto take = [](const T* from) {
+            V v;
+            std::memcpy(&v, from, sizeof v);
+            return v;
+        };
+        if (FORM == EVEN) {
+            const V here = take(x);
+            return (take(x + (1 + j) * step) - here) - (here - take(x - (1 + j) * step));
+        }
+        const V high = take(x + (1 + j) * step), low = take(x - (FORM == ODD ? 1 + j : j) * step);
+        return FORM == SUM ? high + low : high - low;
+    }
+
+    template <bool ADD, int P, int FORM> void inside(const T* x, T* y, long count, long step, T scale) const {
+        T w[P];
+        for (int j = 0; j < P; ++j) w[j] = scale * weight[j];
+        long k = 0;
+        for (; k + W<T> <= count; k += W<T>) {
+            Vector<T> sum = ADD ? load(y + k) : Vector<T>{};
+            for (int j = 0; j < P; ++j) sum += w[j] * pair<FORM, Vector<T>>(x + k, j, step);
+            store<T>(y + k, sum);
+        }
+        if (!ADD && k < count && count >= W<T>) {
+            // The last register overlaps the one before.
+            k = count - W<T>;
+            Vector<T> sum{};
+            for (int j = 0; j < P; ++j) sum += w[j] * pair<FORM, Vector<T>>(x + k, j, step);
+            return store<T>(y + k, sum);
+        }
+        for (; k < count; ++k) {
+            T sum = ADD ? y[k] : T(0);
+            for (int j = 0; j < P; ++j) sum += w[j] * pair<FORM, T>(x + k, j, step);
+            y[k] = sum;
+        }
+    }
+
+    // The rows at one end of a line in memory.
+    template <bool ADD> void along(const Edge& edge, const T* x, T* y, T scale) const {
+        const T origin = difference && !edge.columns.empty() ? x[edge.columns[0]] : T(0);
+        const T* weights = edge.weights.data();
+        for (long i = 0; i < edge.rows; i += W<T>) {
+            Vector<T> sum{};
+            for (size_t c = 0; c < edge.columns.size(); ++c) sum += (x[edge.columns[c]] - origin) * load(weights + c * edge.padded + i);
+            if (!ADD) store<T>(y + edge.row + i, scale * sum, edge.rows - i);
+            else
+                for (long l = 0; l < std::min<long>(W<T>, edge.rows - i); ++l) y[edge.row + i + l] += scale * sum[l];
+        }
+    }
+
+    // One of the rows of `inner` lines side by side.
+    template <bool ADD> void across(const Edge& edge, long i, const T* x, T* __restrict to, long inner, T scale) const {
+        if (!ADD) std::fill(to, to + inner, T(0));
+        for (size_t c = 0; c < edge.columns.size(); ++c) {
+            const T w = scale * edge.weights[c * edge.padded + i], *from = x + edge.columns[c] * inner, *origin = x + edge.columns[0] * inner;
+            if (w == 0) continue;
+            if (difference)
+                for (long k = 0; k < inner; ++k) to[k] += w * (from[k] - origin[k]);
+            else
+                for (long k = 0; k < inner; ++k) to[k] += w * from[k];
+        }
+    }
+};
+
+// Where a body ends along an axis: the links that are there with their neighbours (1), and those near an end, of which each has a row of its
+// own by how many links there are before and behind it.
+template <class T> struct Links {
+    struct Odd { long link, node; int row; };
+    std::vector<T> regular;
+    std::vector<Odd> odd;
+
+    Links(Shape shape, bool periodic, const T* weights, int reach) {
+        const long n = shape.n, inner = shape.inner, links = n - !periodic, size = shape.outer * links * inner;
+        std::vector<char> there(size), whole(size);
+        for (long i = 0; i < size; ++i) whole[i] = there[i] = weights[i] > 0;
+        const auto at = [&](long line, long i) { return (line * links + (periodic ? (i + reach * links) % links : i)) * inner; };
+        for (long line = 0; line < shape.outer; ++line)
+            for (int j = -reach; j <= reach; ++j) {
+                const long from = std::min(links, std::max(0L, -long(j))), to = std::max(from, links - std::max(0, j));
+                char* own = whole.data() + at(line, 0);
+                const char* other = there.data() + at(line, 0) + j * inner;
+                for (long i = from * inner; i < to * inner; ++i) own[i] &= other[i];
+                for (long i = 0; i < links; i = i + 1 == from ? to : i + 1) {
+                    if (i >= from && i < to) i = to;
+                    if (i >= links) break;
+                    for (long k = 0; k < inner; ++k) own[i * inner + k] &= periodic && there[at(line, i + j) + k];
+                }
+            }
+        regular.resize(size);
+        for (long i = 0; i < size; ++i) regular[i] = whole[i];
+        for (long i = 0; i < size; i += 8) {
+            const long end = std::min(i + 8, size);
+            long any = 0;
+            for (long l = i; l < end; ++l) any |= there[l] != whole[l];
+            for (long l = i; any && l < end; ++l)
+                if (there[l] && !whole[l]) {
+                    const long line = l / inner / links, i = l / inner % links, k = l % inner;
+                    const auto count = [&](int step) {
+                        int found = 0;
+                        for (long j = i + step; found < reach && (periodic || (j >= 0 && j < links)) && there[at(line, j) + k]; j += step) ++found;
+                        return found;
+                    };
+                    odd.push_back({l, (line * n + i) * inner + k, count(-1) * (reach + 1) + count(1)});
+                }
+        }
+    }
+};
+
+template <class T> class Stencil {
+protected:
+    int dim, linked, back, moment;
+    std::vector<int> axes;       // to be taken
+    std::vector<char> periodic;  // of each axis of the grid
+    std::vector<long> nodes, cells;
+    std::vector<Band<T>> bands;          // of `axes`
+    std::vector<std::vector<T>> series;  // (-1)^j c_j of `axes`
+    std::vector<T> rows;                 // near ends of a body: numbers of 2 reach nodes for each count of links before and behind
+    int reach;
+    long largest = 1;
+
+public:
+    // numbers: dim, linked, back, moment, nodes and periodic of each axis, count of axes, and of each: the axis, the length of its series, its
+    // band; then the count of numbers in rows, and the reach of a row in links.
+    Stencil(const int* numbers, const double* reals) {
+        dim = *numbers++, linked = *numbers++, back = *numbers++, moment = *numbers++;
+        for (int a = 0; a < dim; ++a) nodes.push_back(*numbers++);
+        for (int a = 0; a < dim; ++a) periodic.push_back(char(*numbers++));
+        for (int a = 0; a < dim; ++a) cells.push_back(nodes[a] - !periodic[a]), largest *= nodes[a];
+        for (int i = *numbers++; i > 0; --i) {
+            axes.push_back(*numbers++);
+            std::vector<T> found;
+            for (int j = *numbers++; j > 0; --j) found.push_back(T(*reals++));
+            series.push_back(found);
+            bands.emplace_back(numbers, reals);
+        }
+        for (int i = *numbers++; i > 0; --i) rows.push_back(T(*reals++));
+        reach = *numbers++;
+    }
+
+    long plane(bool result) const {
+        long size = 1;
+        for (int a = 0; a < dim; ++a) size *= result != bool(back) && taken(a) ? cells[a] : nodes[a];
+        return size;
+    }
+    long workspace() const { return linked ? ((1 << axes.size()) + 1) * largest : 0; }
+    long links(int axis) const { return largest / nodes[axis] * cells[axis]; }
+    long at_nodes() const { return largest; }
+    int dimension() const { return dim; }
+
+    // What is common to all components of a sample.
+    struct Body {
+        const T* weights[3];
+        const T* inverse;
+        std::vector<Links<T>> ends;
+    };
+
+    Body body(const T* const* weights, const T* inverse) const {
+        Body found{{weights[0], weights[1], weights[2]}, inverse, {}};
+        if (linked && !moment) found.ends.emplace_back(shape(axes[0]), periodic[axes[0]], weights[axes[0]], reach);
+        return found;
+    }
+
+    // One component: x -> y.
+    void run(const T* x, T* y, const Body& body, T* work, const Team& team) const {
+        if (!linked) return through(x, y, team);
+        if (!moment) return broken(x, y, body.ends[0], work, team);
+        T *a = work, *rest = a + largest;
+        const long first = team.first(largest), last = team.last(largest);
+        if (!back) {
+            sharpen(x, a, body, rest, team);
+            return through(a, y, team);
+        }
+        through(x, a, team);
+        for (long i = first; i < last; ++i) a[i] *= body.inverse[i];
+        team.wait();
+        sharpen(a, y, body, rest, team);
+        for (long i = first; i < last; ++i) y[i] = body.inverse[i] != 0 ? y[i] / body.inverse[i] : y[i];
+        team.wait();
+    }
+
+private:
+    bool taken(int axis) const { return std::find(axes.begin(), axes.end(), axis) != axes.end(); }
+
+    Shape shape(int axis) const {
+        Shape found{1, nodes[axis], 1};
+        for (int a = 0; a < dim; ++a) (a < axis ? found.outer : found.inner) *= a == axis ? 1 : nodes[a];
+        return found;
+    }
+
+    // The bands of all axes, each row along the first one in all of them before the next.
+    void through(const T* x, T* y, const Team& team) const {
+        std::vector<long> sizes(nodes);
+        if (back)
+            for (int axis : axes) sizes[axis] = cells[axis];
+        const auto inner = [&](int axis) {
+            long found = 1;
+            for (int a = axis + 1; a < dim; ++a) found *= sizes[a];
+            return found;
+        };
+        if (axes.size() == 1) {
+            long outer = 1;
+            for (int a = 0; a < axes[0]; ++a) outer *= sizes[a];
+            return bands[0].template apply<false>(x, y, outer, inner(axes[0]), T(1), team);
+        }
+        // Several axes: x is the first of them, or there is one line of it for each of the axes before.
+        long outer = 1, size = inner(axes[0]), made = 1;
+        for (int a = 0; a < axes[0]; ++a) outer *= sizes[a];
+        for (int a = axes[0] + 1; a < dim; ++a) made *= back ? nodes[a] : taken(a) ? cells[a] : nodes[a];
+        const Band<T>& band = bands[0];
+        std::vector<T> memory(2 * largest / nodes[axes[0]]);
+        T *one = memory.data(), *two = one + memory.size() / 2;
+        std::vector<long> now;
+        for (long line = team.first(outer * band.out); line < team.last(outer * band.out); ++line) {
+            const long o = line / band.out, i = line % band.out;
+            now = sizes;
+            band.row(x + o * band.in * size, one, i, size);
+            const T* from = one;
+            for (size_t b = 1; b < axes.size(); ++b) {
+                T* to = b + 1 == axes.size() ? y + line * made : b % 2 ? two : one;
+                long before = 1, behind = 1;
+                for (int a = axes[0] + 1; a < dim; ++a) (a < axes[b] ? before : behind) *= a == axes[b] ? 1 : now[a];
+                bands[b].template apply<false>(from, to, before, behind, T(1), {});
+                now[axes[b]] = bands[b].out, from = to;
+            }
+        }
+        team.wait();
+    }
+
+    // Along one axis of a body with empty cells: values and slopes.
+    void broken(const T* x, T* y, const Links<T>& ends, T* work, const Team& team) const {
+        const Shape grid = shape(axes[0]);
+        const long size = links(axes[0]), step = grid.inner, line = grid.n * step;
+        const auto taps = [&](const typename Links<T>::Odd& odd, auto f) {
+            const T* row = rows.data() + odd.row * 2 * (reach + 1);
+            const long start = odd.node / line * line, place = odd.node - start;
+            for (int t = 0; t < 2 * (reach + 1); ++t)
+                if (row[t] != 0) f(start + (place + (t - reach) * step + (periodic[axes[0]] ? reach * line : 0)) % line, row[t]);
+        };
+        if (!back) {
+            bands[0].template apply<false>(x, y, grid.outer, step, T(1), team);
+            for (long i = team.first(size); i < team.last(size); ++i) y[i] *= ends.regular[i];
+            team.wait();
+            for (long e = team.first(ends.odd.size()); e < team.last(ends.odd.size()); ++e) {
+                const auto& odd = ends.odd[e];
+                T sum = 0, origin = 0;
+                bool begun = false;
+                taps(odd, [&](long node, T w) {
+                    if (!begun && !sums()) origin = x[node];
+                    begun = true, sum += w * (x[node] - origin);
+                });
+                y[odd.link] = sum;
+            }
+            return team.wait();
+        }
+        for (long i = team.first(size); i < team.last(size); ++i) work[i] = ends.regular[i] * x[i];
+        team.wait();
+        bands[0].template apply<false>(work, y, grid.outer, step, T(1), team);
+        if (team.rank == 0)
+            for (const auto& odd : ends.odd) taps(odd, [&](long node, T w) { y[node] += w * x[odd.link]; });
+        team.wait();
+    }
+
+    bool sums() const { return bands[0].is_sum(); }
+
+    // y = S_x S_y S_z x, S = 1 - c1 L + c2 L^2 with the natural L, as the mean over all orders of the axes; work: a field for each part of the axes.
+    void sharpen(const T* x, T* y, const Body& body, T* work, const Team& team) const {
+        const int all = (1 << axes.size()) - 1;
+        for (int set = 1; set <= all; ++set) {
+            T* to = set == all ? y : work + (set - 1) * largest;
+            const T share = T(1) / T(__builtin_popcount(set));
+            bool begun = false;
+            for (size_t a = 0; a < axes.size(); ++a)
+                if (set >> a & 1) {
+                    // The axis that is taken last.
+                    const int before = set ^ 1 << a;
+                    once(a, before ? work + (before - 1) * largest : x, to, share, begun, body, team);
+                    begun = true;
+                }
+        }
+    }
+
+    // y = share S x, or added to y, along one of the axes: lines side by side, one after the other in memory at most by registers.
+    void once(size_t a, const T* x, T* y, T share, bool add, const Body& body, const Team& team) const {
+        const Shape grid = shape(axes[a]);
+        const bool wraps = periodic[axes[a]];
+        const long n = grid.n, inner = grid.inner, count = n - !wraps;
+        const long wide = std::min<long>(inner, 64), pieces = (inner + wide - 1) / wide;
+        std::vector<T> memory(2 * n * wide);
+        T *curved = memory.data(), *term = curved + n * wide;
+        for (long piece = team.first(grid.outer * pieces); piece < team.last(grid.outer * pieces); ++piece) {
+            const long o = piece / pieces, from = piece % pieces * wide, many = std::min(wide, inner - from);
+            const T *own = x + o * n * inner + from, *f = body.weights[axes[a]] + o * count * inner + from, *g = body.inverse + o * n * inner + from;
+            T* to = y + o * n * inner + from;
+            if (series[a].size() == 1) {
+                scaled(term, own, series[a][0], nullptr, T(0), n, inner, wide, many);
+            } else {
+                natural(own, inner, f, g, curved, wide, n, count, inner, many, T(1), false, nullptr);
+                scaled(term, own, series[a][0], curved, series[a][1], n, inner, wide, many);
+            }
+            natural(term, wide, f, g, to, inner, n, count, inner, many, share, add, own);
+        }
+        team.wait();
+    }
+
+    // y = c x + d z on n rows of `many` numbers, those of x `inner` apart.
+    static void scaled(T* __restrict y, const T* x, T c, const T* z, T d, long n, long inner, long wide, long many) {
+        if (inner == 1) many = n, n = 1;
+        for (long i = 0; i < n; ++i, x += inner, y += wide, z += z ? wide : 0) {
+            if (z)
+                for (long k = 0; k < many; ++k) y[k] = c * x[k] + d * z[k];
+            else
+                for (long k = 0; k < many; ++k) y[k] = c * x[k];
+        }
+    }
+
+    // share (origin + L x) on n rows of `many` numbers, to y or added; `step`: from row to row of x; `to`: of y; of the others `inner`.
+    static void natural(const T* x, long step, const T* f, const T* g, T* y, long to, long n, long links, long inner, long many, T share, bool add, const T* origin) {
+        if (origin) add ? natural<true, true>(x, step, f, g, y, to, n, links, inner, many, share, origin) : natural<true, false>(x, step, f, g, y, to, n, links, inner, many, share, origin);
+        else natural<false, false>(x, step, f, g, y, to, n, links, inner, many, share, origin);
+    }
+
+    template <bool OWN, bool ADD>
+    static void natural(const T* x, long step, const T* f, const T* g, T* y, long to, long n, long links, long inner, long many, T share, const T* origin) {
+        const bool wraps = links == n;
+        const auto inside = [&](const T* __restrict b, const T* __restrict h, const T* __restrict a, const T* __restrict q, const T* __restrict p,
+                                const T* __restrict r, const T* __restrict u, T* __restrict t, long count) {
+            for (long k = 0; k < count; ++k) {
+                const T found = share * ((OWN ? u[k] : T(0)) + r[k] * (p[k] * (a[k] - h[k]) - q[k] * (h[k] - b[k])));
+                t[k] = ADD ? t[k] + found : found;
+            }
+        };
+        if (inner == 1 && n > 2) inside(x, x + 1, x + 2, f, f + 1, g + 1, OWN ? origin + 1 : x, y + 1, n - 2);
+        for (long i = 1; inner > 1 && i < n - 1; ++i) {
+            const T* h = x + i * step;
+            inside(h - step, h, h + step, f + (i - 1) * inner, f + i * inner, g + i * inner, OWN ? origin + i * inner : h, y + i * to, many);
+        }
+        for (long i : {0L, n - 1}) {
+            const bool after = wraps || i + 1 < n, before = wraps || i > 0;
+            for (long k = 0; k < many; ++k) {
+                const T here = x[i * step + k];
+                T sum = 0;
+                if (after) sum += f[i * inner + k] * (x[(i + 1) % n * step + k] - here);
+                if (before) sum -= f[(i + links - 1) % links * inner + k] * (here - x[(i + n - 1) % n * step + k]);
+                const T found = share * ((OWN ? origin[i * inner + k] : T(0)) + g[i * inner + k] * sum);
+                y[i * to + k] = ADD ? y[i * to + k] + found : found;
+            }
+            if (n == 1) break;
+        }
+    }
+};
+
+// A sum of products of two operators along one axis each, over the share of cells along it: y_target += coefficient B x_origin, at last times
+// the share of cells that each node has.
+template <class T> class Local {
+    struct Term { int target, origin, axis, band, coefficient; };
+    int dim;
+    std::vector<long> nodes;
+    std::vector<char> periodic;
+    std::vector<Band<T>> bands;
+    std::vector<Term> terms;
+    long size = 1;
+
+public:
+    // numbers: dim, nodes and periodic of each axis, count of bands and they, count of terms and (target, origin, axis, band, coefficient) of each.
+    Local(const int* numbers, const double* reals) {
+        dim = *numbers++;
+        for (int a = 0; a < dim; ++a) nodes.push_back(*numbers++), size *= nodes.back();
+        for (int a = 0; a < dim; ++a) periodic.push_back(char(*numbers++));
+        for (int i = *numbers++; i > 0; --i) bands.emplace_back(numbers, reals);
+        for (int i = *numbers++; i > 0; --i, numbers += 5) terms.push_back({numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]});
+    }
+    long sample() const { return 3 * size; }
+
+    void run(const T* x, const T* coefficients, T* y, const Team& team) const {
+        for (int target = 0; target < 3; ++target) {
+            T* to = y + target * size;
+            std::fill(to + team.first(size), to + team.last(size), T(0));
+            team.wait();
+            for (const Term& term : terms)
+                if (term.target == target) {
+                    long outer = 1, inner = 1;
+                    for (int a = 0; a < dim; ++a) (a < term.axis ? outer : inner) *= a == term.axis ? 1 : nodes[a];
+                    bands[term.band].template apply<true>(x + term.origin * size, to, outer, inner, coefficients[term.coefficient], team);
+                }
+            // A node at an open end has half of a cell.
+            for (int a = 0; a < dim; ++a) {
+                if (periodic[a]) continue;
+                long outer = 1, inner = 1;
+                for (int b = 0; b < dim; ++b) (b < a ? outer : inner) *= b == a ? 1 : nodes[b];
+                for (long o = team.first(outer); o < team.last(outer); ++o)
+                    for (long i : {0L, nodes[a] - 1}) {
+                        T* plane = to + (o * nodes[a] + i) * inner;
+                        for (long k = 0; k < inner; ++k) plane[k] *= T(0.5);
+                    }
+                team.wait();
+            }
+        }
+    }
+};
+
+// f(sample, worker, team): each thread has samples of its own, or all share one after the other.
+template <class F> static void distribute(long samples, int threads, F f) {
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+        const Team all{omp_get_thread_num(), omp_get_num_threads()};
+        if (samples < all.size)
+            for (long s = 0; s < samples; ++s) f(s, 0, all);
+        else
+            for (long s = all.first(samples); s < all.last(samples); ++s) f(s, all.rank, Team{});
+    }
+}
+
+template <class T> static void run(const void* plan, const T* x, const T* const* weights, const T* inverse, long repeated, T* y, T* work, long samples,
+                                   long planes, int threads) {
+    const auto& stencil = *static_cast<const Stencil<T>*>(plan);
+    const long in = stencil.plane(false), out = stencil.plane(true);
+    std::vector<typename Stencil<T>::Body> bodies;
+    for (long s = 0; s < (repeated ? 1 : samples); ++s) {
+        const T* own[3] = {};
+        for (int a = 0; a < stencil.dimension(); ++a)
+            if (weights[a]) own[a] = weights[a] + s * stencil.links(a);
+        bodies.push_back(stencil.body(own, inverse ? inverse + s * stencil.at_nodes() : nullptr));
+    }
+    distribute(samples, threads, [&](long s, int worker, const Team& team) {
+        for (long p = s * planes; p < (s + 1) * planes; ++p)
+            stencil.run(x + p * in, y + p * out, bodies[repeated ? 0 : s], work + worker * stencil.workspace(), team);
+    });
+}
+
+template <class T> static void local(const void* plan, const T* x, const T* coefficients, T* y, long samples, int threads) {
+    const auto& stencil = *static_cast<const Local<T>*>(plan);
+    distribute(samples, threads, [&](long s, int, const Team& team) {
+        stencil.run(x + s * stencil.sample(), coefficients, y + s * stencil.sample(), team);
+    });
+}
+
+extern "C" {
+void* plan_float64(const int* numbers, const double* reals) { return new Stencil<double>(numbers, reals); }
+void* plan_float32(const int* numbers, const double* reals) { return new Stencil<float>(numbers, reals); }
+void* local_plan_float64(const int* numbers, const double* reals) { return new Local<double>(numbers, reals); }
+void* local_plan_float32(const int* numbers, const double* reals) { return new Local<float>(numbers, reals); }
+
+// x (samples, 3, *nodes) -> y likewise.
+void local_float64(const void* plan, const double* x, const double* coefficients, double* y, long samples, int threads) {
+    local<double>(plan, x, coefficients, y, samples, threads);
+}
+void local_float32(const void* plan, const float* x, const float* coefficients, float* y, long samples, int threads) {
+    local<float>(plan, x, coefficients, y, samples, threads);
+}
+
+// How many numbers of memory a thread takes in the meantime.
+long workspace_float64(const void* plan) { return static_cast<const Stencil<double>*>(plan)->workspace(); }
+long workspace_float32(const void* plan) { return static_cast<const Stencil<float>*>(plan)->workspace(); }
+
+// x (samples, planes, *grid) -> y likewise.  fx, fy, fz, inverse: the links of each sample, or if `repeated` of all of them.
+void stencil_float64(const void* plan, const double* x, const double* fx, const double* fy, const double* fz, const double* inverse, long repeated, double* y,
+                     double* work, long samples, long planes, int threads) {
+    const double* const weights[] = {fx, fy, fz};
+    run<double>(plan, x, weights, inverse, repeated, y, work, samples, planes, threads);
+}
+void stencil_float32(const void* plan, const float* x, const float* fx, const float* fy, const float* fz, const float* inverse, long repeated, float* y,
+                     float* work, long samples, long planes, int threads) {
+    const float* const weights[] = {fx, fy, fz};
+    run<float>(plan, x, weights, inverse, repeated, y, work, samples, planes, threads);
+}
+}

@@ -1,0 +1,502 @@
+"""The operators of `midpoints` on the CPU by the compiled code of `stencils.cpp`, where there is some."""
+
+import ctypes
+import functools
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from torchmag import layout, native
+from torchmag.midpoints import MOMENT, SLOPE, VALUE, Links, Midpoints, Pattern, series, taps
+
+SOURCE = Path(__file__).with_name("stencils.cpp")
+KINDS = (None, VALUE, SLOPE, MOMENT)
+# Of a row of a matrix, as in the C++.
+SUM, DIFFERENCE, EVEN, ODD = range(4)
+# Numbers in a field that are not worth a second thread.
+SMALL = 2**14
+# Nodes of an axis whose matrix is made to read off the rows at its ends.
+SAMPLE = 24
+# After a fork OpenMP has lost its threads and would wait for them.
+_PROCESS = os.getpid()
+
+
+def available() -> bool:
+    """Whether there is compiled code for this machine."""
+    return native.library(SOURCE) is not None
+
+
+# What torch.compiler.assume_constant_result does, which imports the whole compiler.
+available._dynamo_marked_constant = True
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """One operator: from the `nodes` to the grid of a pattern or, with `back`, its transpose; `linked` if the body has empty cells."""
+
+    order: int
+    back: bool
+    linked: bool
+    nodes: tuple[int, ...]
+    periodic: tuple[bool, ...]
+    pattern: Pattern
+
+    @functools.cached_property
+    def transposed(self) -> "Plan":
+        return plan_of(self.order, not self.back, self.linked, self.nodes, self.periodic, self.pattern)
+
+    def handle(self, dtype: torch.dtype) -> "_Handle":
+        """As the compiled code has it."""
+        if dtype not in self._handles:
+            self._handles[dtype] = _Handle(self, dtype)
+        return self._handles[dtype]
+
+    @functools.cached_property
+    def _handles(self):
+        return {}
+
+    @functools.cached_property
+    def grid(self) -> tuple[int, ...]:
+        """Of the pattern: cells along the axes that it names."""
+        return tuple(n - bool(kind and not wraps) for n, kind, wraps in zip(self.nodes, self.pattern, self.periodic))
+
+    def shape_of(self, x: Tensor) -> tuple[int, ...]:
+        """Of the result."""
+        return (*x.shape[: x.ndim - len(self.nodes)], *(self.nodes if self.back else self.grid))
+
+    @staticmethod
+    @functools.cache
+    def decode(numbers: tuple[int, ...]) -> "Plan":
+        """From what `encode` makes of its attributes."""
+        order, back, linked, *rest = numbers
+        dim = len(rest) // 3
+        kinds = (KINDS[number] for number in rest[2 * dim :])
+        return plan_of(order, bool(back), bool(linked), tuple(rest[:dim]), tuple(map(bool, rest[dim : 2 * dim])), tuple(kinds))
+
+
+plan_of = functools.cache(Plan)
+
+
+def encode(order: int, back: bool, linked: bool, nodes: Sequence[int], periodic: Sequence[bool], pattern: Pattern) -> list[int]:
+    """The attributes of a plan as whole numbers, for an operator of torch."""
+    return [order, int(back), int(linked), *nodes, *(int(wraps) for wraps in periodic), *(KINDS.index(kind) for kind in pattern)]
+
+
+class _Handle:
+    """A plan as the compiled code has it, kept as long as the process."""
+
+    def __init__(self, plan, dtype):
+        axes, reals = [axis for axis, kind in enumerate(plan.pattern) if kind], []
+        numbers = [len(plan.nodes), plan.linked, plan.back, MOMENT in plan.pattern, *plan.nodes, *plan.periodic, len(axes)]
+        for axis in axes:
+            kind, n, wraps = plan.pattern[axis], plan.nodes[axis], plan.periodic[axis]
+            # The links of a moment sharpen the nodes first; what is left is of order 2.
+            order = 2 if plan.linked and kind == MOMENT else plan.order
+            coefficients = [(-1) ** j * c for j, c in enumerate(series(kind, plan.order), 1)]
+            band, weights = _midpoint_band(kind, order, n, wraps, plan.back)
+            numbers += [axis, len(coefficients), *band]
+            reals += [*coefficients, *weights]
+        rows = _rows(plan.pattern[axes[0]], plan.order) if plan.linked and MOMENT not in plan.pattern else []
+        reals, numbers = [*reals, *rows], [*numbers, len(rows), plan.order // 2 - 1]
+        self.pointer = _made("plan", dtype, numbers, reals)
+        size, self.call = (_function(name, dtype) for name in ("workspace", "stencil"))
+        size.restype, size.argtypes = ctypes.c_long, [ctypes.c_void_p]
+        pointer, long = ctypes.c_void_p, ctypes.c_long
+        self.call.argtypes, self.call.restype = [*[pointer] * 6, long, pointer, pointer, long, long, ctypes.c_int], None
+        self.workspace = size(self.pointer)
+
+
+@functools.cache
+class _Local:
+    """`Stencils.local` as the compiled code has it."""
+
+    def __init__(self, order, nodes, periodic, terms, dtype):
+        bands, numbers, reals = {}, [len(nodes), *nodes, *periodic], []
+        for _, _, axis, outer, inner, _ in terms:
+            bands.setdefault((nodes[axis], periodic[axis], outer, inner), len(bands))
+        numbers.append(len(bands))
+        for n, wraps, outer, inner in bands:
+            band, weights = _product_band(order, n, wraps, outer, inner)
+            numbers, reals = [*numbers, *band], [*reals, *weights]
+        numbers.append(len(terms))
+        for target, origin, axis, outer, inner, coefficient in terms:
+            numbers += [target, origin, axis, bands[nodes[axis], periodic[axis], outer, inner], coefficient]
+        self.pointer = _made("local_plan", dtype, numbers, reals)
+        self.call = _function("local", dtype)
+        self.call.argtypes, self.call.restype = [*[ctypes.c_void_p] * 4, ctypes.c_long, ctypes.c_int], None
+
+
+def _function(name, dtype):
+    return getattr(native.library(SOURCE), f"{name}_{str(dtype).removeprefix('torch.')}")
+
+
+def _made(name, dtype, numbers, reals):
+    make = _function(name, dtype)
+    make.restype = ctypes.c_void_p
+    return make((ctypes.c_int * len(numbers))(*map(int, numbers)), (ctypes.c_double * max(1, len(reals)))(*reals))
+
+
+def _matrix(kind, order, n, wraps):
+    """From nodes to midpoints along one axis."""
+    return Midpoints(order, (wraps,)).there(torch.eye(n, dtype=torch.float64), (kind,)).mT
+
+
+def _midpoint_band(kind, order, n, wraps, back):
+    """`_band` of one kind along an axis, or of its transpose."""
+    matrix = _matrix(kind, order, min(n, SAMPLE), wraps)
+    # A pair of the transpose of a slope is that of the cell before and the cell behind.
+    weights = [-weight if back and kind == SLOPE else weight for weight in taps(kind, order)]
+    form = DIFFERENCE if kind == SLOPE else SUM
+    return _band(matrix.mT if back else matrix, n, weights, -1 if back else 0, form, kind == SLOPE and not back)
+
+
+def _product_band(order, n, wraps, outer, inner):
+    """`_band` of the transpose of `outer` times `inner`, over the share of cells that each node has."""
+    matrix = lambda kind, n, wraps: _matrix(kind, order, n, wraps)
+    whole = lambda n, wraps: matrix(outer, n, wraps).mT @ matrix(inner, n, wraps)
+    sampled = whole(min(n, SAMPLE), wraps)
+    if not wraps:
+        sampled[[0, -1]] *= 2
+    middle = whole(SAMPLE, True)[SAMPLE // 2]
+    form = EVEN if outer == inner else ODD
+    weights = [float(middle[SAMPLE // 2 + j]) for j in range(1, order)]
+    return _band(sampled, n, weights, 0, form, inner == SLOPE)
+
+
+def _band(matrix, n, weights, base, form, difference):
+    """A matrix along an axis of n nodes, given of min(n, SAMPLE), as `Band` in the C++ reads it: whole numbers, and numbers."""
+    rows, columns = matrix.shape
+    inside = [_is_row(matrix[i], i, _offsets(weights, base, form)) for i in range(rows)]
+    first = inside.index(True) if True in inside else rows
+    last = rows - inside[::-1].index(True) if True in inside else rows
+    missing = n - min(n, SAMPLE)  # rows and columns between the two ends
+    shift = lambda i, count: i + missing if 2 * i >= count else i
+    numbers, values = [len(weights), base, form, difference, columns + missing, rows + missing, first, last + missing], [*weights]
+    for end in (matrix[:first], matrix[last:]):
+        used = (end.abs() > 1e-15).any(0).nonzero().flatten().tolist()
+        numbers += [len(used), *(shift(k, columns) for k in used)]
+        values += end[:, used].flatten().tolist()
+    return numbers, values
+
+
+def _offsets(weights, base, form):
+    """The numbers of a row by their distance from the diagonal."""
+    row = {}
+    for j, weight in enumerate(weights):
+        high, low = (base + 1 + j, base - j) if form in (SUM, DIFFERENCE) else (1 + j, -1 - j)
+        row[high], row[low] = weight, -weight if form in (DIFFERENCE, ODD) else weight
+    if form == EVEN:
+        row[0] = -2 * sum(weights)
+    return row
+
+
+def _is_row(found, i, row):
+    expected = torch.zeros_like(found)
+    for k, weight in row.items():
+        if not 0 <= i + k < len(found):
+            return False
+        expected[i + k] += weight
+    return bool(torch.allclose(found, expected, rtol=0, atol=1e-14))
+
+
+def _rows(kind, order):
+    """Of a link of a body, for 0, 1 ... reach links before it and 0, 1 ... reach behind it: what it takes of the nodes around it."""
+    reach, found = order // 2 - 1, []
+    long = lambda links: links if links < reach else 3 * reach
+    for before in range(reach + 1):
+        for behind in range(reach + 1):
+            row = _matrix(kind, order, long(before) + long(behind) + 2, False)[long(before)]
+            for node in range(long(before) - reach, long(before) + reach + 2):
+                found.append(float(row[node]) if 0 <= node < len(row) else 0.0)
+    return found
+
+
+# What is taken of m, target <- origin: (target, origin, axis, outer, inner, index of the coefficient).
+Term = tuple[int, int, int, str, str, int]
+
+
+class Stencils(Midpoints):
+    """`Midpoints`, by compiled code where that can do it."""
+
+    def __init__(self, order: int, periodic: Sequence[bool]):
+        super().__init__(order, periodic)
+        if order > 2:
+            _define_operators()
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        _define_operators()
+
+    def there(self, x: Tensor, pattern: Pattern, body: Links | None = None) -> Tensor:
+        return self._by(x, pattern, body, False)
+
+    def back(self, x: Tensor, pattern: Pattern, body: Links | None = None) -> Tensor:
+        return self._by(x, pattern, body, True)
+
+    def takes(self, x: Tensor) -> bool:
+        """Whether compiled code can be applied to x, which `local` is."""
+        fits = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and x.numel() > 0
+        return fits and not (torch.compiler.is_compiling() and _is_transformed()) and available()
+
+    def local(self, x: Tensor, terms: Sequence[Term], coefficients: Tensor) -> Tensor:
+        """The sum of coefficient * outer^T inner x over terms, times the share of cells that each node has along the other axes.
+
+        Shape: x (*batch, 3, *nodes), coefficients (n) -> same as x.
+        """
+        numbers = _encode_local(self.order, x.shape[x.ndim - self.dim :], self.periodic, terms)
+        if not torch.compiler.is_compiling():
+            return _ApplyLocal.apply(x, coefficients, tuple(numbers))
+        operators = torch.ops.torchmag
+        local = operators.local if torch.is_grad_enabled() else operators.local_untaped
+        return local.default(x, coefficients, numbers)
+
+    def _by(self, x, pattern, body, back):
+        if not self._is_compiled(x, pattern, body):
+            return super().back(x, pattern, body) if back else super().there(x, pattern, body)
+        grid = x.shape[x.ndim - self.dim :]
+        nodes = tuple(n + bool(back and kind and not wraps) for n, kind, wraps in zip(grid, pattern, self.periodic))
+        attributes = self.order, back, body is not None, nodes, self.periodic, tuple(pattern)
+        tables = [] if body is None else [table.detach() for table in (*body.weights, body.inverse)]
+        if torch.compiler.is_compiling():
+            operators = torch.ops.torchmag
+            stencil = operators.stencil if torch.is_grad_enabled() else operators.stencil_untaped
+            return stencil.default(x, tables, encode(*attributes))
+        plain = not (torch.is_grad_enabled() and x.requires_grad) and not _is_transformed()
+        return (_Apply.forward if plain else _Apply.apply)(x, plan_of(*attributes), *tables)
+
+    def _is_compiled(self, x, pattern, body):
+        if not any(pattern) or not self.takes(x):
+            return False
+        if body is not None:
+            tables = (*body.weights, body.inverse)
+            batch = body.inverse.shape[: body.inverse.ndim - self.dim]
+            fit = all(t.dtype == x.dtype and t.shape[: t.ndim - self.dim] == batch for t in tables)
+            if not fit or (math.prod(batch) != 1 and x.shape[: len(batch)] != batch):
+                return False
+            if MOMENT not in pattern:
+                return sum(kind is not None for kind in pattern) == 1
+            # A moment's weights may be trained.
+            if _is_transformed() or (torch.is_grad_enabled() and any(t.requires_grad for t in tables)):
+                return False
+        return True
+
+
+class _Apply(torch.autograd.Function):
+    """A linear operator of x."""
+
+    @staticmethod
+    def forward(x, plan, *tables):
+        if torch._C._has_storage(x) and all(torch._C._has_storage(table) for table in tables):
+            return _run(plan, x.detach(), tables)
+        plain = Midpoints(plan.order, plan.periodic)
+        body = Links(tuple(tables[:-1]), tables[-1]) if tables else None
+        return (plain.back if plan.back else plain.there)(x, plan.pattern, body)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, ctx.plan, *ctx.tables = inputs
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return _Apply.apply(gradient, ctx.plan.transposed, *ctx.tables), None, *(None for _ in ctx.tables)
+
+    @staticmethod
+    def jvp(ctx, tangent, *_):
+        return _Apply.apply(tangent, ctx.plan, *ctx.tables)
+
+    @staticmethod
+    def vmap(info, in_dims, x, plan, *tables):
+        x = x.movedim(in_dims[0], 0)
+        if any(where is not None for where in in_dims[2:]) or (tables and tables[-1].ndim > len(plan.nodes)):
+            # Maps with a batch of their own: one more axis before it.
+            tables = [_batched(table, where, info.batch_size) for table, where in zip(tables, in_dims[2:])]
+        return _Apply.apply(x, plan, *tables), 0
+
+
+def _batched(x, where, size):
+    return x.expand(size, *x.shape) if where is None else x.movedim(where, 0)
+
+
+class _ApplyLocal(torch.autograd.Function):
+    """Linear in x and in the coefficients."""
+
+    @staticmethod
+    def forward(x, coefficients, numbers):
+        if torch._C._has_storage(x) and torch._C._has_storage(coefficients):
+            return _run_local(x.detach(), coefficients.detach(), numbers)
+        return _local_by_torch(x, coefficients, numbers)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        x, coefficients, ctx.numbers = inputs
+        ctx.save_for_backward(x, coefficients)
+        ctx.save_for_forward(x, coefficients)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return *_local_gradients(_ApplyLocal.apply, ctx, gradient), None
+
+    @staticmethod
+    def jvp(ctx, dx, dc, _):
+        x, coefficients = ctx.saved_tensors
+        parts = [] if dx is None else [_ApplyLocal.apply(dx, coefficients, ctx.numbers)]
+        parts += [] if dc is None else [_ApplyLocal.apply(x, dc, ctx.numbers)]
+        return sum(parts[1:], start=parts[0])
+
+    @staticmethod
+    def vmap(info, in_dims, x, coefficients, numbers):
+        if in_dims[1] is None:
+            return _ApplyLocal.apply(x.movedim(in_dims[0], 0), coefficients, numbers), 0
+        pairs = zip(_batched(x, in_dims[0], info.batch_size), _batched(coefficients, in_dims[1], info.batch_size))
+        return torch.stack([_ApplyLocal.apply(*pair, numbers) for pair in pairs]), 0
+
+
+def _local_gradients(apply, ctx, gradient):
+    """Of x and the coefficients, with apply(x, coefficients, numbers)."""
+    x, coefficients = ctx.saved_tensors
+    needs_x, needs_coefficients = ctx.needs_input_grad[:2]
+    dx = apply(gradient, coefficients, _transposed_local(ctx.numbers)) if needs_x else None
+    dc = None
+    if needs_coefficients:
+        once = torch.eye(len(coefficients), dtype=x.dtype, device=x.device)
+        dc = torch.stack([(gradient * apply(x, row, ctx.numbers)).sum() for row in once])
+    return dx, dc
+
+
+def _run(plan, x, tables):
+    """(*batch, *planes, *grid) -> likewise; nothing is taped."""
+    handle, found = plan.handle(x.dtype), x.new_empty(plan.shape_of(x))
+    lead = x.shape[: x.ndim - len(plan.nodes)]
+    batch = tables[-1].shape[: tables[-1].ndim - len(plan.nodes)] if tables else ()
+    repeated = math.prod(batch) == 1
+    samples = math.prod(lead[:-1]) if repeated else math.prod(batch)
+    planes = math.prod(lead) // samples
+    threads = _threads(x)
+    x, tables = x.contiguous(), [table.contiguous() for table in tables]
+    work = x.new_empty(handle.workspace * (threads if samples >= threads else 1))
+    *weights, inverse = [table.data_ptr() for table in tables] or [None]
+    weights += [None] * (3 - len(weights))
+    handle.call(
+        *(handle.pointer, x.data_ptr(), *weights, inverse, repeated),
+        *(found.data_ptr(), work.data_ptr(), samples, planes, threads),
+    )
+    return found
+
+
+def _run_local(x, coefficients, numbers):
+    """Nothing is taped."""
+    order, nodes, periodic, terms = _decode_local(tuple(numbers))
+    handle, x, coefficients = (
+        _Local(order, nodes, periodic, terms, x.dtype),
+        x.contiguous(),
+        coefficients.to(x.dtype).contiguous(),
+    )
+    found, samples = torch.empty_like(x), x.numel() // (3 * math.prod(nodes))
+    handle.call(handle.pointer, x.data_ptr(), coefficients.data_ptr(), found.data_ptr(), samples, _threads(x))
+    return found
+
+
+def _local_by_torch(x, coefficients, numbers):
+    order, nodes, periodic, terms = _decode_local(tuple(numbers))
+    dim, plain = len(nodes), Midpoints(order, periodic)
+    planes, found = x.unbind(-dim - 1), [torch.zeros_like(x.select(-dim - 1, 0))] * 3
+    for target, origin, axis, outer, inner, coefficient in terms:
+        take = lambda kind: tuple(kind if a == axis else None for a in range(dim))  # noqa: B023
+        once = [wraps or a == axis for a, wraps in enumerate(periodic)]
+        part = plain.back(plain.there(planes[origin], take(inner)), take(outer)) * layout.shares(nodes, once, x)
+        found[target] = found[target] + coefficients[coefficient] * part
+    return torch.stack(found, -dim - 1)
+
+
+def _threads(x):
+    return torch.get_num_threads() if x.numel() >= SMALL and os.getpid() == _PROCESS else 1
+
+
+def _encode_local(order, nodes, periodic, terms):
+    numbers = [order, len(nodes), *nodes, *(int(wraps) for wraps in periodic)]
+    for target, origin, axis, outer, inner, coefficient in terms:
+        numbers += [target, origin, axis, KINDS.index(outer), KINDS.index(inner), coefficient]
+    return numbers
+
+
+@functools.cache
+def _decode_local(numbers):
+    order, dim, *rest = numbers
+    terms = tuple(
+        (target, origin, axis, KINDS[outer], KINDS[inner], coefficient)
+        for target, origin, axis, outer, inner, coefficient in zip(*[iter(rest[2 * dim :])] * 6)
+    )
+    return order, tuple(rest[:dim]), tuple(map(bool, rest[dim : 2 * dim])), terms
+
+
+def _transposed_local(numbers):
+    """Of the same type, list or tuple."""
+    start, found = 2 + 2 * numbers[1], list(numbers)
+    for i in range(start, len(numbers), 6):
+        target, origin, axis, outer, inner, _ = numbers[i : i + 6]
+        found[i : i + 5] = origin, target, axis, inner, outer
+    return type(numbers)(found)
+
+
+def _keep(ctx, inputs, output):
+    _, ctx.tables, ctx.plan = inputs
+
+
+def _derive(ctx, gradient):
+    order, back, *rest = ctx.plan
+    return torch.ops.torchmag.stencil.default(gradient, ctx.tables, [order, int(not back), *rest]), [None] * len(ctx.tables), None
+
+
+def _keep_local(ctx, inputs, output):
+    x, coefficients, numbers = inputs
+    ctx.numbers = list(numbers)
+    ctx.save_for_backward(x, coefficients)
+
+
+def _derive_local(ctx, gradient):
+    return *_local_gradients(torch.ops.torchmag.local.default, ctx, gradient), None
+
+
+@functools.cache
+def _define_operators():
+    """The operators that compiled graphs call."""
+    library = torch.library.Library("torchmag", "FRAGMENT")
+    definitions = {
+        "stencil": ("(Tensor x, Tensor[] tables, int[] plan) -> Tensor", _shaped_stencil, _stencil),
+        "local": ("(Tensor x, Tensor coefficients, int[] numbers) -> Tensor", _shaped_local, _run_local),
+    }
+    for name, (signature, shaped, run) in definitions.items():
+        # Where no gradient is asked for, the dispatcher is left through the shorter way.
+        for variant in (name, f"{name}_untaped"):
+            library.define(variant + signature)
+            library.impl(variant, run, "CPU")
+            torch.library.register_fake(f"torchmag::{variant}", shaped, lib=library)
+    torch.library.register_autograd("torchmag::stencil", _derive, setup_context=_keep, lib=library)
+    torch.library.register_autograd("torchmag::local", _derive_local, setup_context=_keep_local, lib=library)
+    return library
+
+
+def _stencil(x, tables, plan):
+    return _run(Plan.decode(tuple(plan)), x, tables)
+
+
+def _shaped_stencil(x, tables, plan):
+    return x.new_empty(Plan.decode(tuple(plan)).shape_of(x))
+
+
+def _shaped_local(x, coefficients, numbers):
+    return x.new_empty(x.shape)
+
+
+def _is_transformed() -> bool:
+    """Whether a derivative of torch.func or a forward one is being taken: torch gives a custom operator a tangent of zero there."""
+    return torch._C._functorch.maybe_current_level() is not None or torch.autograd.forward_ad._current_level >= 0
+
+
+# What torch.compiler.assume_constant_result does, which imports the whole compiler.
+_is_transformed._dynamo_marked_constant = True
