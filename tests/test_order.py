@@ -1,5 +1,6 @@
 """Magnets of fourth and sixth order in space."""
 
+import itertools
 import math
 
 import pytest
@@ -159,6 +160,32 @@ def test_back_is_the_transpose_of_there(periodic, cells):
         ones = torch.ones(3, *cells, **DOUBLE)
         shares = layout.shares(nodes, periodic, x)
         torch.testing.assert_close(midpoints.back(ones, (MOMENT, MOMENT)), shares.expand_as(x))
+
+
+class _Graded(tm.LocalEnergy):
+    @staticmethod
+    def density(m, c: tm.forms.NodalScalar):
+        return c * tm.forms.div(m) ** 2
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("shape", [(2,), (2, 1), (3, 1)])
+def test_a_body_for_each_sample(dim, shape):
+    generator = torch.Generator().manual_seed(0)
+    mesh = tm.Mesh((6, 4)[:dim], (2e-9,) * 3)
+    draw = lambda *size: torch.rand(size, generator=generator, **DOUBLE)
+    Ms, c, one = 8e5 * draw(*shape, *mesh.cells), 1e-11 * draw(*mesh.nodes), draw(3, *mesh.nodes) - 0.5
+
+    def field(Ms, m):
+        magnet = tm.Magnet(mesh, Ms, order=6, **DOUBLE)
+        return (tm.Exchange(magnet, 1e-11) + tm.BulkDMI(magnet, 3e-3) + _Graded(magnet, c) + tm.Demag(magnet))(m)
+
+    for m in (one, torch.stack((one, -one))):
+        together = field(Ms, m)
+        for index in itertools.product(*map(range, together.shape[: -dim - 1])):
+            of_body = tuple(0 if n == 1 else i for i, n in zip(index[len(index) - len(shape) :], shape))
+            alone = field(Ms[of_body], m[index[-1]] if m.ndim > one.ndim else m)
+            torch.testing.assert_close(together[index], alone, rtol=1e-10, atol=1e-3)
 
 
 @pytest.mark.parametrize("order", [3, 8, True, 4.0, "6", None])

@@ -108,7 +108,7 @@ class Midpoints:
     def there(self, x: Tensor, pattern: Pattern, body: Links | None = None) -> Tensor:
         """A node field (..., *nodes) on the grid of the pattern: cells along the axes that it names, nodes along the others.
 
-        Where the `body` has no link the result means nothing.
+        With `body` a field has one component axis, (*batch, components, *nodes); where there is no link the result means nothing.
         """
         kinds = [(axis, kind) for axis, kind in enumerate(pattern) if kind]
         if body is None:
@@ -135,8 +135,8 @@ class Midpoints:
         if all(kind != MOMENT for _, kind in kinds):
             return self._sharpened(x, kinds, body, transposed=True)
         # F S F^-1 is the transpose of S.
-        share = self._against(1 / (body.inverse + (body.inverse == 0)), x)
-        return share * self._sharpened(self._against(body.inverse, x) * x, kinds, body)
+        share = self._against(1 / (body.inverse + (body.inverse == 0)))
+        return share * self._sharpened(self._against(body.inverse) * x, kinds, body)
 
     def _filtered(self, x, axis, kind):
         weights, where = self.taps[kind], axis - self.dim
@@ -212,7 +212,7 @@ class Midpoints:
     def _curvature(self, x, axis, body, transposed):
         """L of values and slopes, or its transpose."""
         where, wraps = axis - self.dim, self.periodic[axis]
-        there = (self._against(body.weights[axis], x) > 0).to(x.dtype)
+        there = (self._against(body.weights[axis]) > 0).to(x.dtype)
         none = torch.zeros_like(there)
         before, after = layout.scatter(none, there, where, wraps), layout.scatter(there, none, where, wraps)
         both, first, last = before * after, after * (1 - before), before * (1 - after)
@@ -233,17 +233,12 @@ class Midpoints:
     def _laplacian(self, x, axis, body):
         where, wraps = axis - self.dim, self.periodic[axis]
         low, high = layout.neighbours(x, where, wraps)
-        flow = self._against(body.weights[axis], x) * (high - low)
-        return self._against(body.inverse, x) * layout.scatter(flow, -flow, where, wraps)
+        flow = self._against(body.weights[axis]) * (high - low)
+        return self._against(body.inverse) * layout.scatter(flow, -flow, where, wraps)
 
-    def _against(self, weight, x):
-        """(*batch, *grid) against a field with component axes before its grid."""
-        batch = weight.ndim - self.dim
-        return (
-            weight.reshape(*weight.shape[:batch], *(1,) * max(0, x.ndim - weight.ndim), *weight.shape[batch:])
-            if batch
-            else weight
-        )
+    def _against(self, weight):
+        """(*batch, *grid) against a field with one component axis before its grid."""
+        return weight.unsqueeze(-self.dim - 1) if weight.ndim > self.dim else weight
 
 
 def _combined(pairs, weights, kind):

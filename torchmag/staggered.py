@@ -205,6 +205,7 @@ class _Inputs:
         nodes = self.like.shape[self.like.ndim - self.dim :]
         self.fields = dict(fields) | {name: x.expand(*x.shape[: max(x.ndim - self.dim, 0)], *nodes) for name, x in nodal.items()}
         self.cells = tuple(n if wraps else n - 1 for n, wraps in zip(nodes, kernel.periodic))
+        self.components = {name: kind.shape for name, kind in kernel.form.parameters.items() if kind.nodal}
         self.found = {}
 
     def call(self, function, code, corner=None) -> list:
@@ -224,7 +225,7 @@ class _Inputs:
         """A node field, or its derivative along an axis times the spacing."""
         pattern = self.pattern(code, axis)
         if (name, pattern) not in self.found:
-            self.found[name, pattern] = self.kernel.midpoints.there(self.fields[name], pattern, self.body)
+            self.found[name, pattern] = self._there(self.fields[name], pattern, len(self.components.get(name, (3,))))
         x = self.found[name, pattern]
         for axis, upper in corner or ():
             x = layout.neighbours(x, axis - self.dim, self.kernel.periodic[axis])[upper]
@@ -233,6 +234,15 @@ class _Inputs:
     def per_length(self, axis: int | None) -> float:
         """1 / spacing for a derivative, 1 for a value."""
         return 1.0 if axis is None else 1 / self.kernel.steps[axis]
+
+    def _there(self, x, pattern, components):
+        there = self.kernel.midpoints.there
+        if self.body is None or components == 1:
+            return there(x, pattern, self.body)
+        shape = x.shape[: x.ndim - self.dim]
+        split = len(shape) - components
+        x = there(x.reshape(*shape[:split], -1, *x.shape[len(shape) :]), pattern, self.body)
+        return x.reshape(*x.shape[: -self.dim - 1], *shape[split:], *x.shape[x.ndim - self.dim :])
 
     def pattern(self, code, axis):
         """What of a field, or its derivative along an axis, is taken where."""

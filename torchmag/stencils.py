@@ -276,7 +276,8 @@ class Stencils(Midpoints):
             tables = (*body.weights, body.inverse)
             batch = body.inverse.shape[: body.inverse.ndim - self.dim]
             fit = all(t.dtype == x.dtype and t.shape[: t.ndim - self.dim] == batch for t in tables)
-            if not fit or (math.prod(batch) != 1 and x.shape[: len(batch)] != batch):
+            own = x.shape[: x.ndim - self.dim - 1]
+            if not fit or (own != batch if math.prod(batch) != 1 else len(own) < len(batch)):
                 return False
             if MOMENT not in pattern:
                 return sum(kind is not None for kind in pattern) == 1
