@@ -8,7 +8,8 @@ Along one axis let d be the difference of two neighbouring nodes, u their mean, 
 
 The terms with L^2 belong to order 6.  At the edge of the body, be it an end of the grid or where cells are empty,
 
-for a value and a slope L is that of the next node: nothing is assumed of m beyond, which may meet the edge with a slope;
+for a value and a slope L is 0 there: nothing is assumed of m beyond, which may meet the edge with a slope, and the slopes between two
+    ends add up to the difference of m, so that a constant flux acts on the ends alone;
 for a moment L is the natural one, L = -F^-1 d^T f d, f being the mean of the cells around the link between two nodes and F that of the
     cells around a node: at an open end that of the mirror image.  So L 1 = 0, and F L is symmetric, as a stray field needs.
 """
@@ -214,21 +215,11 @@ class Midpoints:
         where, wraps = axis - self.dim, self.periodic[axis]
         there = (self._against(body.weights[axis]) > 0).to(x.dtype)
         none = torch.zeros_like(there)
-        before, after = layout.scatter(none, there, where, wraps), layout.scatter(there, none, where, wraps)
-        both, first, last = before * after, after * (1 - before), before * (1 - after)
-        share = lambda low, high: layout.scatter(low, high, where, wraps)
-        take = lambda x: layout.neighbours(x, where, wraps)
-        if transposed:
-            low, high = take(first * x)[0], take(last * x)[1]
-            x = both * (x + share(torch.zeros_like(low), low) + share(high, torch.zeros_like(high)))
-            low, high = take(x)
-            slope = low - high
-            return share(-slope, slope)
-        low, high = take(x)
+        inside = layout.scatter(none, there, where, wraps) * layout.scatter(there, none, where, wraps)
+        low, high = layout.neighbours(inside * x if transposed else x, where, wraps)
         slope = high - low
-        x = both * share(slope, -slope)
-        low, high = take(x)
-        return x + first * share(high, torch.zeros_like(high)) + last * share(torch.zeros_like(low), low)
+        x = layout.scatter(slope, -slope, where, wraps)
+        return x if transposed else inside * x
 
     def _laplacian(self, x, axis, body):
         where, wraps = axis - self.dim, self.periodic[axis]
@@ -250,13 +241,8 @@ def _combined(pairs, weights, kind):
 
 
 def _extension(beyond: int, cells: int) -> tuple[dict[int, float], ...]:
-    """Nodes beyond an open end, at the distances 1 and 2, as {node from the end: weight}: L and L^2 at the end are those of the next node."""
-    if cells == 1:
-        rows = {0: 2, 1: -1}, {0: 3, 1: -2}
-    elif cells == 2:
-        rows = {0: 3, 1: -3, 2: 1}, {0: 6, 1: -8, 2: 3}
-    else:
-        rows = {0: 3, 1: -3, 2: 1}, {0: 5, 1: -5, 3: 1}
+    """Nodes beyond an open end, at the distances 1 and 2, as {node from the end: weight}: L and L^2 at the end are 0, as of the point image."""
+    rows = {0: 2, 1: -1}, ({0: 3, 1: -2} if cells == 1 else {0: 2, 2: -1})
     return rows[:beyond]
 
 
