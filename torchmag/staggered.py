@@ -140,9 +140,15 @@ class StaggeredKernel(nn.Module):
             kinds = {None: VALUE, code.axis: SLOPE}
             (prefactor,), lengths = inputs.call(code.prefactor, code), (1.0, inputs.per_length(code.axis))
             prefactor = prefactor * inputs.parameters["fraction"]
-            for (target, outer, origin, inner), value in zip(code.terms, inputs.call(code.linear, code)):
-                terms.append((target, origin, code.axis, kinds[outer], kinds[inner], len(coefficients)))
-                coefficients.append(prefactor * value * (lengths[outer is not None] * lengths[inner is not None]))
+            if code.slots:
+                slots, values = code.terms, inputs.call(code.linear, code)
+            else:
+                # One coefficient of all components.
+                slots, values = [(None, axis, None, of) for _, axis, _, of in code.pairs], inputs.call(code.vectors, code)
+            for (target, outer, origin, inner), value in zip(slots, values):
+                pairs = [(target, origin)] if target is not None else [(c, c) for c in range(3)]
+                terms += [(*pair, code.axis, kinds[outer], kinds[inner], len(coefficients)) for pair in pairs]
+                coefficients.append(prefactor * (value * (lengths[outer is not None] * lengths[inner is not None])))
         (name,) = self.form.fields
         like = inputs.like
         flat = [c.reshape(()).to(like.dtype) if isinstance(c, Tensor) else like.new_tensor(c) for c in coefficients]

@@ -182,12 +182,16 @@ private:
             for (int j = 0; j < P; ++j) sum += w[j] * pair<FORM, Vector<T>>(x + k, j, step);
             store<T>(y + k, sum);
         }
-        if (!ADD && k < count && count >= W<T>) {
+        if (k < count && count >= W<T>) {
             // The last register overlaps the one before.
-            k = count - W<T>;
+            const long from = count - W<T>;
             Vector<T> sum{};
-            for (int j = 0; j < P; ++j) sum += w[j] * pair<FORM, Vector<T>>(x + k, j, step);
-            return store<T>(y + k, sum);
+            for (int j = 0; j < P; ++j) sum += w[j] * pair<FORM, Vector<T>>(x + from, j, step);
+            if (!ADD) return store<T>(y + from, sum);
+            T lanes[W<T>];
+            store<T>(lanes, sum);
+            for (; k < count; ++k) y[k] += lanes[k - from];
+            return;
         }
         for (; k < count; ++k) {
             T sum = ADD ? y[k] : T(0);
@@ -198,14 +202,25 @@ private:
 
     // The rows at one end of a line in memory.
     template <bool ADD> void along(const Edge& edge, const T* x, T* y, T scale) const {
-        const T origin = difference && !edge.columns.empty() ? x[edge.columns[0]] : T(0);
-        const T* weights = edge.weights.data();
+        const int *column = edge.columns.data(), count = int(edge.columns.size());
+        const T origin = difference && count ? x[column[0]] : T(0);
         for (long i = 0; i < edge.rows; i += W<T>) {
-            Vector<T> sum{};
-            for (size_t c = 0; c < edge.columns.size(); ++c) sum += (x[edge.columns[c]] - origin) * load(weights + c * edge.padded + i);
-            if (!ADD) store<T>(y + edge.row + i, scale * sum, edge.rows - i);
-            else
-                for (long l = 0; l < std::min<long>(W<T>, edge.rows - i); ++l) y[edge.row + i + l] += scale * sum[l];
+            const T* weights = edge.weights.data() + i;
+            Vector<T> even{}, odd{};
+            int c = 0;
+            for (; c + 1 < count; c += 2, weights += 2 * edge.padded)
+                even += (x[column[c]] - origin) * load(weights), odd += (x[column[c + 1]] - origin) * load(weights + edge.padded);
+            if (c < count) even += (x[column[c]] - origin) * load(weights);
+            const Vector<T> sum = scale * (even + odd);
+            const long rows = std::min<long>(W<T>, edge.rows - i);
+            T* to = y + edge.row + i;
+            if (!ADD) {
+                store<T>(to, sum, rows);
+            } else {
+                T lanes[W<T>];
+                store<T>(lanes, sum);
+                for (long l = 0; l < rows; ++l) to[l] += lanes[l];
+            }
         }
     }
 

@@ -115,7 +115,9 @@ class _Handle:
 class _Local:
     """`Stencils.local` as the compiled code has it."""
 
-    def __init__(self, order, nodes, periodic, terms, dtype):
+    def __init__(self, numbers, dtype):
+        order, nodes, periodic, terms = _decode_local(numbers)
+        self.size = 3 * math.prod(nodes)
         bands, numbers, reals = {}, [len(nodes), *nodes, *periodic], []
         for _, _, axis, outer, inner, _ in terms:
             bands.setdefault((nodes[axis], periodic[axis], outer, inner), len(bands))
@@ -248,12 +250,13 @@ class Stencils(Midpoints):
 
         Shape: x (*batch, 3, *nodes), coefficients (n) -> same as x.
         """
-        numbers = _encode_local(self.order, x.shape[x.ndim - self.dim :], self.periodic, terms)
-        if not torch.compiler.is_compiling():
-            return _ApplyLocal.apply(x, coefficients, tuple(numbers))
-        operators = torch.ops.torchmag
-        local = operators.local if torch.is_grad_enabled() else operators.local_untaped
-        return local.default(x, coefficients, numbers)
+        attributes = self.order, tuple(x.shape[x.ndim - self.dim :]), self.periodic, tuple(terms)
+        if torch.compiler.is_compiling():
+            operators = torch.ops.torchmag
+            local = operators.local if torch.is_grad_enabled() else operators.local_untaped
+            return local.default(x, coefficients, _encode_local(*attributes))
+        plain = not (torch.is_grad_enabled() and (x.requires_grad or coefficients.requires_grad)) and not _is_transformed()
+        return (_ApplyLocal.forward if plain else _ApplyLocal.apply)(x, coefficients, _numbers_local(*attributes))
 
     def _by(self, x, pattern, body, back):
         if not self._is_compiled(x, pattern, body):
@@ -391,13 +394,8 @@ def _run(plan, x, tables):
 
 def _run_local(x, coefficients, numbers):
     """Nothing is taped."""
-    order, nodes, periodic, terms = _decode_local(tuple(numbers))
-    handle, x, coefficients = (
-        _Local(order, nodes, periodic, terms, x.dtype),
-        x.contiguous(),
-        coefficients.to(x.dtype).contiguous(),
-    )
-    found, samples = torch.empty_like(x), x.numel() // (3 * math.prod(nodes))
+    handle, x, coefficients = _Local(tuple(numbers), x.dtype), x.contiguous(), coefficients.to(x.dtype).contiguous()
+    found, samples = torch.empty_like(x), x.numel() // handle.size
     handle.call(handle.pointer, x.data_ptr(), coefficients.data_ptr(), found.data_ptr(), samples, _threads(x))
     return found
 
@@ -423,6 +421,11 @@ def _encode_local(order, nodes, periodic, terms):
     for target, origin, axis, outer, inner, coefficient in terms:
         numbers += [target, origin, axis, KINDS.index(outer), KINDS.index(inner), coefficient]
     return numbers
+
+
+@functools.cache
+def _numbers_local(*attributes):
+    return tuple(_encode_local(*attributes))
 
 
 @functools.cache
