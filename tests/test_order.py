@@ -162,6 +162,17 @@ def test_a_map_of_ones_is_no_map(order):
         torch.testing.assert_close(*fields, rtol=1e-10, atol=1e-7)
 
 
+@pytest.mark.parametrize("order", [4, 6])
+def test_a_uniform_moment_for_each_sample(order):
+    mesh = tm.Mesh((5, 4), (2e-9, 3e-9, 1e-9))
+    m = torch.nn.functional.normalize(torch.randn(2, 3, *mesh.nodes, generator=torch.Generator().manual_seed(1), **DOUBLE), dim=1)
+    Ms = torch.tensor([8e5, 3e5], **DOUBLE)
+    both = tm.Demag(tm.Magnet(mesh, Ms.reshape(2, 1, 1), order=order))
+    for got in (both.field, both.energy, both.density_map):
+        expected = [getattr(tm.Demag(tm.Magnet(mesh, one, order=order)), got.__name__)(x) for one, x in zip(Ms, m)]
+        torch.testing.assert_close(got(m), torch.stack(expected), rtol=1e-11, atol=0)
+
+
 @pytest.mark.parametrize("cells", [(5, 3), (1, 2), (12, 9)])
 @pytest.mark.parametrize("periodic", [(False, False), (True, False)])
 def test_back_is_the_transpose_of_there(periodic, cells):

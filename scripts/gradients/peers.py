@@ -66,7 +66,9 @@ def own(mode, path):
     t, regions, base, direction = [0.0, float(data["span"])], data["regions"].long(), data["Ku"], data["direction"]
 
     def final(Ku, tolerance):
-        return (tm.solve(llg, m0, t, rtol=tolerance, atol=tolerance, params={"energy.anisotropy.Ku": Ku[regions]})[-1] * weights).sum()
+        return (
+            tm.solve(llg, m0, t, rtol=tolerance, atol=tolerance, params={"energy.anisotropy.Ku": Ku[regions]})[-1] * weights
+        ).sum()
 
     def value(tolerance, s=0.0):
         with torch.no_grad():

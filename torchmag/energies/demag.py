@@ -44,7 +44,9 @@ class Demag(ConvolvedEnergy):
 
     def _register_tables(self, like):
         if self.magnet.order > 2:
-            self.register_buffer("ends", self.magnet.ends(like.new_ones(self.mesh.cells), None), persistent=False)
+            # Times the share of cells that each node has.
+            shares = layout.shares(self.mesh.nodes, self.midpoints.periodic, like)
+            self.register_buffer("ends", shares * self.magnet.ends(like.new_ones(self.mesh.cells), None), persistent=False)
 
     def cell_field(self, m_cells: Tensor, values=None) -> Tensor:
         """The field averaged over each cell, A/m, of magnetisation directions given per cell: (*batch, 3, *cells)."""
@@ -72,24 +74,26 @@ class Demag(ConvolvedEnergy):
         return -mu_0 * layout.extended_to_nodes(moment * field, mesh.dim)
 
     def _sharp_density_map(self, m, values):
-        body, mesh = values["magnet"], self.mesh
-        M = self._moment(values)
+        body, mesh, M = values["magnet"], self.mesh, self._moment(values)
         moment = M * self.midpoints.there(m, self._pattern, self.magnet.links(body, "moment"))
-        ends = layout.dot(
-            layout.to_cells(self._ends(body) * m * m, mesh), M.expand(*M.shape, 3, *mesh.cells) if not M.ndim else M, mesh
+        # What the kernel's short part has too much where neighbours are missing, over M.
+        ends = body["ends"] if "ends" in body else M * self.ends / layout.shares(mesh.nodes, self.midpoints.periodic, m)
+        return (
+            -0.5
+            * mu_0
+            * (layout.dot(moment, self._cell_field(moment), mesh) - (M * layout.to_cells(ends * m * m, mesh)).sum(-mesh.dim - 1))
         )
-        return -0.5 * mu_0 * (layout.dot(moment, self._cell_field(moment), mesh) - ends)
 
     def _sharp_variation(self, m, values):
         body = values["magnet"]
         links = self.magnet.links(body, "moment")
-        M, mass = self._moment(values), body["mass"].unsqueeze(layout.component_dim(self.mesh))
+        M = self._moment(values)
+        if "ends" not in body:
+            found = self.midpoints.back(self._cell_field(self.midpoints.there(m, self._pattern, links)), self._pattern, links)
+            return (mu_0 * M * M) * (self.ends * m - found)
+        mass = body["mass"].unsqueeze(layout.component_dim(self.mesh))
         found = self.midpoints.back(M * self._cell_field(M * self.midpoints.there(m, self._pattern, links)), self._pattern, links)
-        return mu_0 * (mass * self._ends(body) * m - found)
-
-    def _ends(self, body):
-        """What the kernel's short part has too much where neighbours are missing, over M: (3, *nodes)."""
-        return body["ends"] if "ends" in body else body["M"] * self.ends
+        return mu_0 * (mass * body["ends"] * m - found)
 
     def _moment(self, values):
         M = values["magnet"]["M"]
