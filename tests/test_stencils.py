@@ -74,6 +74,24 @@ def test_those_of_torch(order, nodes, periodic, dtype, tolerance):
         torch.testing.assert_close(fast.back(y, pattern, body), plain.back(y, pattern, body), rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize(("nodes", "periodic"), [*GRIDS, ((9,), (False,)), ((10,), (True,)), ((3,), (True,))])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 1e-5)])
+def test_smoothing(nodes, periodic, dtype, tolerance):
+    """That of torch, its transpose, and what is linear between the ends as it was."""
+    plain, fast = Midpoints(6, periodic), Stencils(6, periodic)
+    x, y = torch.randn(2, 2, 3, *nodes, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    for body in bodies(nodes, periodic, dtype):
+        there, back = fast.smooth(x, body), fast.smooth(y, body, transposed=True)
+        torch.testing.assert_close(there, plain.smooth(x, body), rtol=0, atol=tolerance)
+        torch.testing.assert_close(back, plain.smooth(y, body, transposed=True), rtol=0, atol=tolerance)
+        torch.testing.assert_close((there * y).sum(), (x * back).sum(), rtol=0, atol=100 * tolerance)
+        ramp = torch.ones_like(x)
+        for axis, wraps in enumerate(periodic):
+            if not wraps:
+                ramp = ramp + torch.arange(nodes[axis], dtype=dtype).reshape(-1, *(1,) * (len(nodes) - 1 - axis))
+        torch.testing.assert_close(fast.smooth(ramp, body), ramp, rtol=0, atol=100 * tolerance)
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads(threads):
     """Fields large enough to be shared, and samples for each thread."""
@@ -86,6 +104,8 @@ def test_threads(threads):
         torch.set_num_threads(count)
         try:
             for body in itertools.islice(bodies(nodes, periodic, x.dtype), 2):
+                yield operator.smooth(x, body)
+                yield operator.smooth(x, body, transposed=True)
                 for pattern in patterns(len(nodes)):
                     yield operator.there(x, pattern, body)
                     yield operator.back(torch.ones_like(operator.there(x, pattern, body)), pattern, body)

@@ -169,9 +169,14 @@ class StaggeredKernel(nn.Module):
             add(name, axis, inputs.per_component(prefactor * inputs.per_length(axis)) * inputs.vector(planes, code, corner))
 
     def _at_nodes(self, name, found, inputs, local):
-        parts = [self.midpoints.back(flux, pattern, inputs.body) for (of, pattern), flux in found.items() if of == name]
-        parts += [] if local is None else [local]
-        return sum(parts[1:], start=parts[0]) if parts else inputs.zeros()
+        values, slopes = [], []
+        for (of, pattern), flux in found.items():
+            if of == name:
+                (slopes if SLOPE in pattern else values).append(self.midpoints.back(flux, pattern, inputs.body))
+        if slopes:
+            values.append(self.midpoints.smooth(sum(slopes[1:], start=slopes[0]), inputs.body, transposed=True))
+        values += [] if local is None else [local]
+        return sum(values[1:], start=values[0]) if values else inputs.zeros()
 
     def source(self) -> str:
         """The generated code."""
@@ -212,7 +217,7 @@ class _Inputs:
         self.fields = dict(fields) | {name: x.expand(*x.shape[: max(x.ndim - self.dim, 0)], *nodes) for name, x in nodal.items()}
         self.cells = tuple(n if wraps else n - 1 for n, wraps in zip(nodes, kernel.periodic))
         self.components = {name: kind.shape for name, kind in kernel.form.parameters.items() if kind.nodal}
-        self.found = {}
+        self.found, self.smoothed = {}, {}
 
     def call(self, function, code, corner=None) -> list:
         call, sources = function
@@ -231,7 +236,10 @@ class _Inputs:
         """A node field, or its derivative along an axis times the spacing."""
         pattern = self.pattern(code, axis)
         if (name, pattern) not in self.found:
-            self.found[name, pattern] = self._there(self.fields[name], pattern, len(self.components.get(name, (3,))))
+            components = len(self.components.get(name, (3,)))
+            self.found[name, pattern] = self._there(
+                self._sloped(name) if SLOPE in pattern else self.fields[name], pattern, components
+            )
         x = self.found[name, pattern]
         for axis, upper in corner or ():
             x = layout.neighbours(x, axis - self.dim, self.kernel.periodic[axis])[upper]
@@ -240,6 +248,14 @@ class _Inputs:
     def per_length(self, axis: int | None) -> float:
         """1 / spacing for a derivative, 1 for a value."""
         return 1.0 if axis is None else 1 / self.kernel.steps[axis]
+
+    def _sloped(self, name):
+        """What slopes of a field are taken of: of what is varied, smoothed."""
+        if name not in self.kernel.form.fields:
+            return self.fields[name]
+        if name not in self.smoothed:
+            self.smoothed[name] = self.kernel.midpoints.smooth(self.fields[name], self.body)
+        return self.smoothed[name]
 
     def _there(self, x, pattern, components):
         there = self.kernel.midpoints.there

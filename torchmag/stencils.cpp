@@ -153,6 +153,7 @@ private:
             case 8 * DIFFERENCE + 2: return inside<ADD, 2, DIFFERENCE>(x, y, count, step, scale);
             case 8 * DIFFERENCE + 3: return inside<ADD, 3, DIFFERENCE>(x, y, count, step, scale);
             case 8 * EVEN + 3: return inside<ADD, 3, EVEN>(x, y, count, step, scale);
+            case 8 * EVEN + 4: return inside<ADD, 4, EVEN>(x, y, count, step, scale);
             case 8 * EVEN + 5: return inside<ADD, 5, EVEN>(x, y, count, step, scale);
             case 8 * ODD + 3: return inside<ADD, 3, ODD>(x, y, count, step, scale);
             case 8 * ODD + 5: return inside<ADD, 5, ODD>(x, y, count, step, scale);
@@ -278,6 +279,121 @@ template <class T> struct Links {
                     };
                     odd.push_back({l, (line * n + i) * inner + k, count(-1) * (reach + 1) + count(1)});
                 }
+        }
+    }
+};
+
+// Where a body ends along an axis, for the nodes: those with `reach` links before and behind them (1), and the others, each with a row of its own
+// by how many links there are on either side.
+template <class T> struct Ends {
+    struct Odd { long node; int row; };
+    std::vector<T> regular;
+    std::vector<Odd> odd;
+
+    Ends(Shape shape, bool periodic, const T* weights, int reach) : regular(shape.size(), T(1)) {
+        const long n = shape.n, inner = shape.inner, links = n - !periodic;
+        std::vector<char> there(shape.outer * links * inner), before(n * inner), behind(n * inner);
+        for (size_t i = 0; i < there.size(); ++i) there[i] = weights[i] > 0;
+        const int rounds = periodic ? 2 : 1;  // around a ring counts settle in the second round
+        for (long line = 0; line < shape.outer; ++line) {
+            const char* own = there.data() + line * links * inner;
+            std::fill(before.begin(), before.end(), 0), std::fill(behind.begin(), behind.end(), 0);
+            for (int round = 0; round < rounds; ++round) {
+                for (long i = periodic ? 0 : 1; i < n; ++i) {
+                    const char *link = own + (i + links - 1) % links * inner, *last = before.data() + (i + n - 1) % n * inner;
+                    char* to = before.data() + i * inner;
+                    for (long k = 0; k < inner; ++k) to[k] = link[k] ? std::min<int>(last[k] + 1, reach) : 0;
+                }
+                for (long i = n - (periodic ? 1 : 2); i >= 0; --i) {
+                    const char *link = own + i * inner, *next = behind.data() + (i + 1) % n * inner;
+                    char* to = behind.data() + i * inner;
+                    for (long k = 0; k < inner; ++k) to[k] = link[k] ? std::min<int>(next[k] + 1, reach) : 0;
+                }
+            }
+            for (long i = 0; i < n * inner; ++i)
+                if (before[i] < reach || behind[i] < reach) {
+                    const long node = line * n * inner + i;
+                    regular[node] = 0;
+                    if (before[i] && behind[i]) odd.push_back({node, before[i] * (reach + 1) + behind[i]});
+                }
+        }
+    }
+};
+
+// x + sum_a B_a x along all axes, B a multiple of L^4, or its transpose.
+template <class T> class Smooth {
+    static constexpr int REACH = 4;
+    int dim = 0;
+    std::vector<long> nodes;
+    std::vector<char> periodic;
+    std::vector<Band<T>> bands[2];  // and transposed
+    std::vector<T> rows;            // near ends of a body: numbers of 2 REACH + 1 nodes for each count of links before and behind
+    long size = 1;
+
+    Shape shape(int axis) const {
+        Shape found{1, nodes[axis], 1};
+        for (int a = 0; a < dim; ++a) (a < axis ? found.outer : found.inner) *= a == axis ? 1 : nodes[a];
+        return found;
+    }
+
+public:
+    Smooth() = default;
+
+    // numbers: dim, nodes and periodic of each axis, the bands of each axis, those of the transposes; then the count of numbers in rows.
+    Smooth(const int*& numbers, const double*& reals) {
+        dim = *numbers++;
+        for (int a = 0; a < dim; ++a) nodes.push_back(*numbers++), size *= nodes.back();
+        for (int a = 0; a < dim; ++a) periodic.push_back(char(*numbers++));
+        for (auto& found : bands)
+            for (int a = 0; a < dim; ++a) found.emplace_back(numbers, reals);
+        for (int i = *numbers++; i > 0; --i) rows.push_back(T(*reals++));
+    }
+
+    long at_nodes() const { return size; }
+    long links(int axis) const { return size / nodes[axis] * (nodes[axis] - !periodic[axis]); }
+    int dimension() const { return dim; }
+
+    std::vector<Ends<T>> ends(const T* const* weights) const {
+        std::vector<Ends<T>> found;
+        for (int a = 0; a < dim && weights[0]; ++a) found.emplace_back(shape(a), periodic[a], weights[a], REACH);
+        return found;
+    }
+
+    // One component; `ends` is empty for a body without empty cells; with ADD to y; work: a field, with ends.
+    template <bool ADD> void run(const T* x, T* y, bool transposed, const std::vector<Ends<T>>& ends, T* work, const Team& team) const {
+        const long first = team.first(size), last = team.last(size);
+        for (long i = first; i < last; ++i) y[i] = ADD ? y[i] + x[i] : x[i];
+        team.wait();
+        for (int a = 0; a < dim; ++a) {
+            const Shape grid = shape(a);
+            if (ends.empty()) {
+                bands[transposed][a].template apply<true>(x, y, grid.outer, grid.inner, T(1), team);
+                continue;
+            }
+            const auto& own = ends[a];
+            const long line = grid.n * grid.inner;
+            const auto taps = [&](const typename Ends<T>::Odd& odd, auto f) {
+                const T* row = rows.data() + odd.row * (2 * REACH + 1);
+                const long start = odd.node / line * line, place = odd.node - start;
+                for (int t = 0; t < 2 * REACH + 1; ++t)
+                    if (row[t] != 0) f(start + (place + (t - REACH) * grid.inner + (periodic[a] ? REACH * line : 0)) % line, row[t]);
+            };
+            if (!transposed) {
+                bands[0][a].template apply<false>(x, work, grid.outer, grid.inner, T(1), team);
+                for (long i = first; i < last; ++i) y[i] += own.regular[i] * work[i];
+                team.wait();
+                for (long e = team.first(own.odd.size()); e < team.last(own.odd.size()); ++e) {
+                    const T here = x[own.odd[e].node];
+                    taps(own.odd[e], [&](long node, T w) { y[own.odd[e].node] += w * (x[node] - here); });
+                }
+            } else {
+                for (long i = first; i < last; ++i) work[i] = own.regular[i] * x[i];
+                team.wait();
+                bands[1][a].template apply<true>(work, y, grid.outer, grid.inner, T(1), team);
+                if (team.rank == 0)
+                    for (const auto& odd : own.odd) taps(odd, [&](long node, T w) { y[node] += w * x[odd.node]; });
+            }
+            team.wait();
         }
     }
 };
@@ -526,9 +642,10 @@ private:
 };
 
 // A sum of products of two operators along one axis each, over the share of cells along it: y_target += coefficient B x_origin, at last times
-// the share of cells that each node has.
+// the share of cells that each node has.  Slopes are those of the smoothed field.
 template <class T> class Local {
-    struct Term { int target, origin, axis, band, coefficient; };
+    struct Term { int target, origin, axis, band, coefficient, from_slope, to_slope; };
+    Smooth<T> smooth;
     int dim;
     std::vector<long> nodes;
     std::vector<char> periodic;
@@ -537,39 +654,56 @@ template <class T> class Local {
     long size = 1;
 
 public:
-    // numbers: dim, nodes and periodic of each axis, count of bands and they, count of terms and (target, origin, axis, band, coefficient) of each.
-    Local(const int* numbers, const double* reals) {
+    // numbers: those of Smooth, dim, nodes and periodic of each axis, count of bands and they, count of terms and (target, origin, axis, band,
+    // coefficient, whether a slope is taken, whether its transpose is) of each.
+    Local(const int* numbers, const double* reals) : smooth(numbers, reals) {
         dim = *numbers++;
         for (int a = 0; a < dim; ++a) nodes.push_back(*numbers++), size *= nodes.back();
         for (int a = 0; a < dim; ++a) periodic.push_back(char(*numbers++));
         for (int i = *numbers++; i > 0; --i) bands.emplace_back(numbers, reals);
-        for (int i = *numbers++; i > 0; --i, numbers += 5) terms.push_back({numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]});
+        for (int i = *numbers++; i > 0; --i, numbers += 7)
+            terms.push_back({numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]});
     }
     long sample() const { return 3 * size; }
+    long workspace() const { return 4 * size; }
 
-    void run(const T* x, const T* coefficients, T* y, const Team& team) const {
+    void run(const T* x, const T* coefficients, T* y, T* work, const Team& team) const {
+        T* slopes = work + 3 * size;
+        for (int origin = 0; origin < 3; ++origin)
+            if (std::any_of(terms.begin(), terms.end(), [&](const Term& term) { return term.origin == origin && term.from_slope; }))
+                smooth.template run<false>(x + origin * size, work + origin * size, false, {}, nullptr, team);
         for (int target = 0; target < 3; ++target) {
             T* to = y + target * size;
+            bool sloped = false;
             std::fill(to + team.first(size), to + team.last(size), T(0));
+            std::fill(slopes + team.first(size), slopes + team.last(size), T(0));
             team.wait();
             for (const Term& term : terms)
                 if (term.target == target) {
                     long outer = 1, inner = 1;
                     for (int a = 0; a < dim; ++a) (a < term.axis ? outer : inner) *= a == term.axis ? 1 : nodes[a];
-                    bands[term.band].template apply<true>(x + term.origin * size, to, outer, inner, coefficients[term.coefficient], team);
+                    const T* from = (term.from_slope ? work : x) + term.origin * size;
+                    sloped |= term.to_slope;
+                    bands[term.band].template apply<true>(from, term.to_slope ? slopes : to, outer, inner, coefficients[term.coefficient], team);
                 }
-            // A node at an open end has half of a cell.
-            for (int a = 0; a < dim; ++a) {
-                if (periodic[a]) continue;
-                long outer = 1, inner = 1;
-                for (int b = 0; b < dim; ++b) (b < a ? outer : inner) *= b == a ? 1 : nodes[b];
-                for (long o = team.first(outer); o < team.last(outer); ++o)
-                    for (long i : {0L, nodes[a] - 1}) {
-                        T* plane = to + (o * nodes[a] + i) * inner;
-                        for (long k = 0; k < inner; ++k) plane[k] *= T(0.5);
-                    }
-                team.wait();
-            }
+            share(to, team);
+            if (sloped) share(slopes, team), smooth.template run<true>(slopes, to, true, {}, nullptr, team);
+        }
+    }
+
+private:
+    // A node at an open end has half of a cell.
+    void share(T* y, const Team& team) const {
+        for (int a = 0; a < dim; ++a) {
+            if (periodic[a]) continue;
+            long outer = 1, inner = 1;
+            for (int b = 0; b < dim; ++b) (b < a ? outer : inner) *= b == a ? 1 : nodes[b];
+            for (long o = team.first(outer); o < team.last(outer); ++o)
+                for (long i : {0L, nodes[a] - 1}) {
+                    T* plane = y + (o * nodes[a] + i) * inner;
+                    for (long k = 0; k < inner; ++k) plane[k] *= T(0.5);
+                }
+            team.wait();
         }
     }
 };
@@ -603,10 +737,27 @@ template <class T> static void run(const void* plan, const T* x, const T* const*
     });
 }
 
-template <class T> static void local(const void* plan, const T* x, const T* coefficients, T* y, long samples, int threads) {
+template <class T> static void local(const void* plan, const T* x, const T* coefficients, T* y, T* work, long samples, int threads) {
     const auto& stencil = *static_cast<const Local<T>*>(plan);
-    distribute(samples, threads, [&](long s, int, const Team& team) {
-        stencil.run(x + s * stencil.sample(), coefficients, y + s * stencil.sample(), team);
+    distribute(samples, threads, [&](long s, int worker, const Team& team) {
+        stencil.run(x + s * stencil.sample(), coefficients, y + s * stencil.sample(), work + worker * stencil.workspace(), team);
+    });
+}
+
+template <class T> static void smooth(const void* plan, bool transposed, const T* x, const T* const* weights, long repeated, T* y, T* work, long samples,
+                                      long planes, int threads) {
+    const auto& stencil = *static_cast<const Smooth<T>*>(plan);
+    const long size = stencil.at_nodes();
+    std::vector<std::vector<Ends<T>>> ends;
+    for (long s = 0; s < (repeated ? 1 : samples); ++s) {
+        const T* own[3] = {};
+        for (int a = 0; a < stencil.dimension(); ++a)
+            if (weights[a]) own[a] = weights[a] + s * stencil.links(a);
+        ends.push_back(stencil.ends(own));
+    }
+    distribute(samples, threads, [&](long s, int worker, const Team& team) {
+        for (long p = s * planes; p < (s + 1) * planes; ++p)
+            stencil.template run<false>(x + p * size, y + p * size, transposed, ends[repeated ? 0 : s], work + worker * size, team);
     });
 }
 
@@ -616,12 +767,12 @@ void* plan_float32(const int* numbers, const double* reals) { return new Stencil
 void* local_plan_float64(const int* numbers, const double* reals) { return new Local<double>(numbers, reals); }
 void* local_plan_float32(const int* numbers, const double* reals) { return new Local<float>(numbers, reals); }
 
-// x (samples, 3, *nodes) -> y likewise.
-void local_float64(const void* plan, const double* x, const double* coefficients, double* y, long samples, int threads) {
-    local<double>(plan, x, coefficients, y, samples, threads);
+// x (samples, 3, *nodes) -> y likewise; work: 4 fields for each thread, or once if there are fewer samples than threads.
+void local_float64(const void* plan, const double* x, const double* coefficients, double* y, double* work, long samples, int threads) {
+    local<double>(plan, x, coefficients, y, work, samples, threads);
 }
-void local_float32(const void* plan, const float* x, const float* coefficients, float* y, long samples, int threads) {
-    local<float>(plan, x, coefficients, y, samples, threads);
+void local_float32(const void* plan, const float* x, const float* coefficients, float* y, float* work, long samples, int threads) {
+    local<float>(plan, x, coefficients, y, work, samples, threads);
 }
 
 // How many numbers of memory a thread takes in the meantime.
@@ -638,5 +789,20 @@ void stencil_float32(const void* plan, const float* x, const float* fx, const fl
                      float* work, long samples, long planes, int threads) {
     const float* const weights[] = {fx, fy, fz};
     run<float>(plan, x, weights, inverse, repeated, y, work, samples, planes, threads);
+}
+
+void* smooth_plan_float64(const int* numbers, const double* reals) { return new Smooth<double>(numbers, reals); }
+void* smooth_plan_float32(const int* numbers, const double* reals) { return new Smooth<float>(numbers, reals); }
+
+// x (samples, planes, *nodes) -> y likewise; work: a field for each thread, or one if there are fewer samples than threads.
+void smooth_float64(const void* plan, int transposed, const double* x, const double* fx, const double* fy, const double* fz, long repeated, double* y,
+                    double* work, long samples, long planes, int threads) {
+    const double* const weights[] = {fx, fy, fz};
+    smooth<double>(plan, transposed, x, weights, repeated, y, work, samples, planes, threads);
+}
+void smooth_float32(const void* plan, int transposed, const float* x, const float* fx, const float* fy, const float* fz, long repeated, float* y,
+                    float* work, long samples, long planes, int threads) {
+    const float* const weights[] = {fx, fy, fz};
+    smooth<float>(plan, transposed, x, weights, repeated, y, work, samples, planes, threads);
 }
 }

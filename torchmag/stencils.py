@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from torchmag import layout, native
-from torchmag.midpoints import MOMENT, SLOPE, VALUE, Links, Midpoints, Pattern, series, taps
+from torchmag.midpoints import MOMENT, SLOPE, SMOOTHING, VALUE, Links, Midpoints, Pattern, series, taps
 
 SOURCE = Path(__file__).with_name("stencils.cpp")
 KINDS = (None, VALUE, SLOPE, MOMENT)
@@ -117,8 +117,9 @@ class _Local:
 
     def __init__(self, numbers, dtype):
         order, nodes, periodic, terms = _decode_local(numbers)
-        self.size = 3 * math.prod(nodes)
-        bands, numbers, reals = {}, [len(nodes), *nodes, *periodic], []
+        self.size, bands = 3 * math.prod(nodes), {}
+        numbers, reals = _smooth_plan(nodes, periodic)
+        numbers += [len(nodes), *nodes, *periodic]
         for _, _, axis, outer, inner, _ in terms:
             bands.setdefault((nodes[axis], periodic[axis], outer, inner), len(bands))
         numbers.append(len(bands))
@@ -127,10 +128,45 @@ class _Local:
             numbers, reals = [*numbers, *band], [*reals, *weights]
         numbers.append(len(terms))
         for target, origin, axis, outer, inner, coefficient in terms:
-            numbers += [target, origin, axis, bands[nodes[axis], periodic[axis], outer, inner], coefficient]
+            band = bands[nodes[axis], periodic[axis], outer, inner]
+            numbers += [target, origin, axis, band, coefficient, inner == SLOPE, outer == SLOPE]
         self.pointer = _made("local_plan", dtype, numbers, reals)
         self.call = _function("local", dtype)
-        self.call.argtypes, self.call.restype = [*[ctypes.c_void_p] * 4, ctypes.c_long, ctypes.c_int], None
+        self.call.argtypes, self.call.restype = [*[ctypes.c_void_p] * 5, ctypes.c_long, ctypes.c_int], None
+
+
+@functools.cache
+class _Smooth:
+    """`Stencils.smooth` as the compiled code has it."""
+
+    def __init__(self, nodes, periodic, dtype):
+        self.pointer = _made("smooth_plan", dtype, *_smooth_plan(nodes, periodic))
+        self.call, self.size = _function("smooth", dtype), math.prod(nodes)
+        pointer, long = ctypes.c_void_p, ctypes.c_long
+        self.call.argtypes = [pointer, ctypes.c_int, *[pointer] * 4, long, pointer, pointer, long, long, ctypes.c_int]
+        self.call.restype = None
+
+
+def _smooth_plan(nodes, periodic):
+    """Whole numbers and numbers that `Smooth` in the C++ reads."""
+    numbers, reals = [len(nodes), *nodes, *periodic], []
+    weights = [-SMOOTHING * binomial for binomial in (-56, 28, -8, 1)]
+    for transposed in (False, True):
+        for n, wraps in zip(nodes, periodic):
+            band, values = _band(_smooth_matrix(min(n, SAMPLE), wraps, transposed), n, weights, 0, EVEN, not transposed)
+            numbers, reals = [*numbers, *band], [*reals, *values]
+    rows, long = [], lambda links: links if links < 4 else 12
+    for before in range(5):
+        for behind in range(5):
+            row = _smooth_matrix(long(before) + long(behind) + 1, False, False)[long(before)]
+            rows += [float(row[node]) if 0 <= node < len(row) else 0.0 for node in range(long(before) - 4, long(before) + 5)]
+    return [*numbers, len(rows)], [*reals, *rows]
+
+
+def _smooth_matrix(n, wraps, transposed):
+    """Of what `Midpoints.smooth` adds along one axis."""
+    unit = torch.eye(n, dtype=torch.float64)
+    return (Midpoints(4, (wraps,)).smooth(unit, transposed=transposed) - unit).mT
 
 
 def _function(name, dtype):
@@ -240,6 +276,17 @@ class Stencils(Midpoints):
     def back(self, x: Tensor, pattern: Pattern, body: Links | None = None) -> Tensor:
         return self._by(x, pattern, body, True)
 
+    def smooth(self, x: Tensor, body: Links | None = None, transposed: bool = False) -> Tensor:
+        if not self._is_compiled(x, (VALUE,), body):
+            return super().smooth(x, body, transposed)
+        numbers = [int(transposed), *(int(wraps) for wraps in self.periodic)]
+        tables = [] if body is None else [table.detach() for table in body.weights]
+        if torch.compiler.is_compiling():
+            operators = torch.ops.torchmag
+            return (operators.smooth if torch.is_grad_enabled() else operators.smooth_untaped).default(x, tables, numbers)
+        plain = not (torch.is_grad_enabled() and x.requires_grad) and not _is_transformed()
+        return (_ApplySmooth.forward if plain else _ApplySmooth.apply)(x, tuple(numbers), *tables)
+
     def takes(self, x: Tensor) -> bool:
         """Whether compiled code can be applied to x, which `local` is."""
         fits = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and x.numel() > 0
@@ -326,6 +373,39 @@ def _batched(x, where, size):
     return x.expand(size, *x.shape) if where is None else x.movedim(where, 0)
 
 
+class _ApplySmooth(torch.autograd.Function):
+    """A linear operator of x."""
+
+    @staticmethod
+    def forward(x, numbers, *tables):
+        if torch._C._has_storage(x) and all(torch._C._has_storage(table) for table in tables):
+            return _run_smooth(x.detach(), tables, numbers)
+        transposed, *periodic = numbers
+        return Midpoints(4, tuple(map(bool, periodic))).smooth(
+            x, Links(tuple(tables), None) if tables else None, bool(transposed)
+        )
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, ctx.numbers, *ctx.tables = inputs
+
+    @staticmethod
+    def backward(ctx, gradient):
+        numbers = 1 - ctx.numbers[0], *ctx.numbers[1:]
+        return _ApplySmooth.apply(gradient, numbers, *ctx.tables), None, *(None for _ in ctx.tables)
+
+    @staticmethod
+    def jvp(ctx, tangent, *_):
+        return _ApplySmooth.apply(tangent, ctx.numbers, *ctx.tables)
+
+    @staticmethod
+    def vmap(info, in_dims, x, numbers, *tables):
+        x = x.movedim(in_dims[0], 0)
+        if any(where is not None for where in in_dims[2:]) or (tables and tables[-1].ndim > len(numbers) - 1):
+            tables = [_batched(table, where, info.batch_size) for table, where in zip(tables, in_dims[2:])]
+        return _ApplySmooth.apply(x, numbers, *tables), 0
+
+
 class _ApplyLocal(torch.autograd.Function):
     """Linear in x and in the coefficients."""
 
@@ -395,21 +475,46 @@ def _run(plan, x, tables):
 def _run_local(x, coefficients, numbers):
     """Nothing is taped."""
     handle, x, coefficients = _Local(tuple(numbers), x.dtype), x.contiguous(), coefficients.to(x.dtype).contiguous()
-    found, samples = torch.empty_like(x), x.numel() // handle.size
-    handle.call(handle.pointer, x.data_ptr(), coefficients.data_ptr(), found.data_ptr(), samples, _threads(x))
+    found, samples, threads = torch.empty_like(x), x.numel() // handle.size, _threads(x)
+    work = x.new_empty(handle.size * 4 // 3 * (threads if samples >= threads else 1))
+    handle.call(handle.pointer, *(tensor.data_ptr() for tensor in (x, coefficients, found, work)), samples, threads)
+    return found
+
+
+def _run_smooth(x, tables, numbers):
+    """(*batch, planes, *nodes) -> same; nothing is taped.  numbers: whether transposed, and whether periodic for each axis."""
+    transposed, *periodic = numbers
+    dim = len(periodic)
+    nodes = tuple(x.shape[x.ndim - dim :])
+    handle, found, x = _Smooth(nodes, tuple(map(bool, periodic)), x.dtype), torch.empty_like(x), x.contiguous()
+    tables = [table.contiguous() for table in tables]
+    batch = tables[0].shape[: tables[0].ndim - dim] if tables else ()
+    repeated = math.prod(batch) == 1
+    count = x.numel() // handle.size
+    samples = math.prod(x.shape[: max(0, x.ndim - dim - 1)]) if repeated else math.prod(batch)
+    threads = _threads(x)
+    work = x.new_empty(handle.size * (threads if samples >= threads else 1) if tables else 0)
+    pointers = [table.data_ptr() for table in tables] + [None] * (3 - len(tables))
+    handle.call(
+        *(handle.pointer, transposed, x.data_ptr(), *pointers, repeated),
+        *(found.data_ptr(), work.data_ptr(), samples, count // samples, threads),
+    )
     return found
 
 
 def _local_by_torch(x, coefficients, numbers):
     order, nodes, periodic, terms = _decode_local(tuple(numbers))
     dim, plain = len(nodes), Midpoints(order, periodic)
-    planes, found = x.unbind(-dim - 1), [torch.zeros_like(x.select(-dim - 1, 0))] * 3
+    smoothed, none = plain.smooth(x).unbind(-dim - 1), torch.zeros_like(x.select(-dim - 1, 0))
+    plane, found = x.unbind(-dim - 1), {VALUE: [none] * 3, SLOPE: [none] * 3}
     for target, origin, axis, outer, inner, coefficient in terms:
         take = lambda kind: tuple(kind if a == axis else None for a in range(dim))  # noqa: B023
         once = [wraps or a == axis for a, wraps in enumerate(periodic)]
-        part = plain.back(plain.there(planes[origin], take(inner)), take(outer)) * layout.shares(nodes, once, x)
-        found[target] = found[target] + coefficients[coefficient] * part
-    return torch.stack(found, -dim - 1)
+        part = plain.there((smoothed if inner == SLOPE else plane)[origin], take(inner))
+        part = plain.back(part, take(outer)) * layout.shares(nodes, once, x)
+        found[outer][target] = found[outer][target] + coefficients[coefficient] * part
+    values, slopes = (torch.stack(parts, -dim - 1) for parts in found.values())
+    return values + plain.smooth(slopes, transposed=True)
 
 
 def _threads(x):
@@ -456,6 +561,11 @@ def _derive(ctx, gradient):
     return torch.ops.torchmag.stencil.default(gradient, ctx.tables, [order, int(not back), *rest]), [None] * len(ctx.tables), None
 
 
+def _derive_smooth(ctx, gradient):
+    transposed, *rest = ctx.plan
+    return torch.ops.torchmag.smooth.default(gradient, ctx.tables, [1 - transposed, *rest]), [None] * len(ctx.tables), None
+
+
 def _keep_local(ctx, inputs, output):
     x, coefficients, numbers = inputs
     ctx.numbers = list(numbers)
@@ -472,7 +582,8 @@ def _define_operators():
     library = torch.library.Library("torchmag", "FRAGMENT")
     definitions = {
         "stencil": ("(Tensor x, Tensor[] tables, int[] plan) -> Tensor", _shaped_stencil, _stencil),
-        "local": ("(Tensor x, Tensor coefficients, int[] numbers) -> Tensor", _shaped_local, _run_local),
+        "smooth": ("(Tensor x, Tensor[] tables, int[] plan) -> Tensor", _shaped_alike, _run_smooth),
+        "local": ("(Tensor x, Tensor coefficients, int[] numbers) -> Tensor", _shaped_alike, _run_local),
     }
     for name, (signature, shaped, run) in definitions.items():
         # Where no gradient is asked for, the dispatcher is left through the shorter way.
@@ -481,6 +592,7 @@ def _define_operators():
             library.impl(variant, run, "CPU")
             torch.library.register_fake(f"torchmag::{variant}", shaped, lib=library)
     torch.library.register_autograd("torchmag::stencil", _derive, setup_context=_keep, lib=library)
+    torch.library.register_autograd("torchmag::smooth", _derive_smooth, setup_context=_keep, lib=library)
     torch.library.register_autograd("torchmag::local", _derive_local, setup_context=_keep_local, lib=library)
     return library
 
@@ -493,7 +605,7 @@ def _shaped_stencil(x, tables, plan):
     return x.new_empty(Plan.decode(tuple(plan)).shape_of(x))
 
 
-def _shaped_local(x, coefficients, numbers):
+def _shaped_alike(x, coefficients, numbers):
     return x.new_empty(x.shape)
 
 
