@@ -71,18 +71,29 @@ def add_alias(row: Tensor, kernel: Tensor, periodic: Sequence[bool]) -> Tensor:
 
 
 def convolved(kernels: Tensor, x: Tensor, periodic: Sequence[bool]) -> Tensor:
-    """Each component of a cell field convolved with its kernel (3, *offsets): (*batch, 3, *cells) -> same."""
+    """Each component of a cell field convolved with its kernel (3, *offsets), by FFT: (*batch, 3, *cells) -> same."""
     dim = len(periodic)
-    found = x.reshape(-1, 3, *x.shape[x.ndim - dim :], *(1,) * (3 - dim))
-    for axis, wraps in enumerate(periodic):
-        reach, n = kernels.shape[1 + axis] // 2, x.shape[axis - dim]
-        where = 2 + axis
-        if wraps:
-            planes = [found.narrow(where, i % n, 1) for i in range(-reach, n + reach)]
-            found = torch.cat(planes, where) if reach else found
-        else:
-            found = torch.nn.functional.pad(found, (0, 0) * (2 - axis) + (reach, reach))
-    return torch.nn.functional.conv3d(found, kernels.unsqueeze(1), groups=3).reshape(x.shape)
+    cells, grid = x.shape[x.ndim - dim :], tuple(range(-dim, 0))
+    kernels = kernels.reshape(3, *kernels.shape[1 : 1 + dim])
+    lengths = []
+    for where, n, wraps in zip(grid, cells, periodic):
+        reach = kernels.shape[where] // 2
+        lengths.append(n if wraps else n + reach)
+        kernels = _cyclic(kernels, where, lengths[-1])
+    spectrum = torch.fft.rfftn(x, lengths, grid) * torch.fft.rfftn(kernels, lengths, grid)
+    found = torch.fft.irfftn(spectrum, lengths, grid)
+    for where, n in zip(grid, cells):
+        found = found.narrow(where, 0, n)
+    return found
+
+
+def _cyclic(kernel, where, length):
+    """Offsets -r ... r of an axis to those of a ring, what meets there added."""
+    reach = kernel.shape[where] // 2
+    found = kernel.new_zeros([length if axis == where + kernel.ndim else n for axis, n in enumerate(kernel.shape)])
+    for offset in range(-reach, reach + 1):
+        found.narrow(where, offset % length, 1).add_(kernel.narrow(where, reach + offset, 1))
+    return found
 
 
 def _reach(h, wave):

@@ -10,7 +10,7 @@ from torchmag import layout
 from torchmag.constants import mu_0
 from torchmag.energies import Exchange
 from torchmag.energy import Energy, Sum
-from torchmag.midpoints import SLOPE, series
+from torchmag.midpoints import SLOPE, SMOOTHING, series
 from torchmag.parameters import Values
 
 # Curvature of what is not exchange, in units of max Ms: the largest that a stray field gives.  Softer directions are learnt in
@@ -65,10 +65,11 @@ def _curvatures(mesh, like, order):
         period = count if mesh.periodic(axis) else 2 * count
         angle = 2 * math.pi / period * torch.arange(nodes, dtype=like.dtype, device=like.device)
         cosines.append(torch.cos(angle).reshape(-1, *(1,) * (mesh.dim - 1 - axis)))
+    smooth = 1 - SMOOTHING * sum((2 - 2 * c) ** 4 for c in cosines)
     for axis, c in enumerate(cosines if order > 2 else ()):
         second = 2 - 2 * c
         sharp = 1 + sum(factor * second**power for power, factor in enumerate(series(SLOPE, order), 1))
-        found = found + second * sharp**2 / mesh.dx[axis] ** 2
+        found = found + second * (sharp * smooth) ** 2 / mesh.dx[axis] ** 2
     for axis, c in enumerate(cosines if order == 2 else ()):
         others = [(2 + other) / 3 for k, other in enumerate(cosines) if k != axis]
         found = found + (2 - 2 * c) / mesh.dx[axis] ** 2 * math.prod(others)
