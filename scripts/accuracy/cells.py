@@ -29,8 +29,8 @@ class Cells(torch.nn.Module):
         found = {"exchange": self.exchange(m)}
         if self.demag is not None:
             found["demag"] = -0.5 * tm.mu_0 * self.mesh.cell_volume * (self.Ms * m * self.demag.cell_field(m)).sum()
-        if self.Ku:
-            found["anisotropy"] = -self.Ku * self.mesh.cell_volume * m[2].square().sum()
+        if torch.is_tensor(self.Ku) or self.Ku:
+            found["anisotropy"] = -self.mesh.cell_volume * (self.Ku * m[2].square()).sum()
         if self.D:
             found["dmi"] = sum(self._dmi(m, axis) for axis in range(self.mesh.dim))
         return found

@@ -48,7 +48,7 @@ def reduced(points, height):
     return x - 0.5, y - 0.5, z - height / 2
 
 
-def energies(body, n):
+def energies(body, n, schemes=report.SCHEMES):
     """{(texture, scheme): (exchange, demag)}, J."""
     height, jump = BODIES[body]
     h = EDGE / n
@@ -63,13 +63,18 @@ def energies(body, n):
     for name, texture in TEXTURES.items():
         parts = cells.parts(texture(*reduced(centres(mesh), height)))
         found[name, "cells"] = float(parts["exchange"]), float(parts["demag"])
-    for order in (2, 4, 6):
-        magnet = tm.Magnet(mesh, Ms, order=order)
-        terms = tm.Exchange(magnet, A), tm.Demag(magnet)
+    for scheme in schemes[1:]:
+        magnet = tm.Magnet(mesh, Ms, order=int(scheme[-1]))
+        terms = [(term, term.prepare()) for term in (tm.Exchange(magnet, A), tm.Demag(magnet))]
         for name, texture in TEXTURES.items():
             m = texture(*reduced(tm.positions(mesh), height))
-            found[name, f"order {order}"] = tuple(float(term.energy(m)) for term in terms)
+            found[name, scheme] = tuple(float(term.energy(m, values=values)) for term, values in terms)
     return found
+
+
+def extrapolated(coarse, fine, ratio):
+    """By second order."""
+    return fine + (fine - coarse) / (ratio**2 - 1)
 
 
 @functools.cache
@@ -92,17 +97,22 @@ def exchange(texture, height, boxes=80):
 def study():
     rows = []
     for body, (height, _) in BODIES.items():
-        coarse, fine = energies(body, 60), energies(body, 100)
+        coarse, fine = (energies(body, n, ("cells",)) for n in (80, 120))
+        check = [energies(body, n, ("cells", "order 6")) for n in (40, 60)]
+        limits = {}
+        for name, texture in TEXTURES.items():
+            demag = extrapolated(coarse[name, "cells"][1], fine[name, "cells"][1], 1.5)
+            limits[name] = exchange(texture, height), demag
+            other = [extrapolated(far, near, 1.5) for far, near in zip(*(each[name, "order 6"] for each in check))]
+            differences = [f"{100 * (got / limit - 1):.4f} %" for got, limit in zip(other, limits[name])]
+            print(body, name, "exchange, demag: limit of order 6 against the limits used:", *differences, flush=True)
         for n in COUNTS:
             if round(n * height) / n != height:
                 continue
             for (name, scheme), found in energies(body, n).items():
-                far, near = coarse[name, "cells"][1], fine[name, "cells"][1]
-                limits = exchange(TEXTURES[name], height), near + (near - far) / ((100 / 60) ** 2 - 1)
-                if scheme == "order 6" and n == 20:
-                    check = fine[name, scheme]
-                    print(body, name, "order 6, 1 nm, from the limits in %:", *(100 * (a / b - 1) for a, b in zip(check, limits)))
-                for term, got, limit in zip(("exchange", "demag", "sum"), (*found, sum(found)), (*limits, sum(limits))):
+                for term, got, limit in zip(
+                    ("exchange", "demag", "sum"), (*found, sum(found)), (*limits[name], sum(limits[name]))
+                ):
                     row = {"body": body, "texture": name, "term": term, "h": EDGE / n * 1e9, "scheme": scheme}
                     rows.append({**row, "limit": limit, "error": 100 * (got / limit - 1)})
     return rows

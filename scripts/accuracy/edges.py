@@ -33,7 +33,7 @@ def tilt(scheme, n):
 
 
 def modes(scheme, n):
-    """The frequency of an exchange mode of a cube, m_x = cos(2 pi x) cos(pi y) cos(pi z) over the edge: 2 A k^2 / (mu_0 Ms) of the field."""
+    """Rayleigh's quotient of an exchange mode of a cube, cos(2 pi x) cos(pi y) cos(pi z) over the edge; exact: A k^2."""
     edge, waves = 50e-9, (2, 1, 1)
     mesh = tm.Mesh((n, n, n), (edge / n,) * 3)
     cells = scheme == "cells"
@@ -43,7 +43,7 @@ def modes(scheme, n):
     k2 = sum(w * w for w in waves) * (math.pi / edge) ** 2
     if cells:
         energy = float(Cells(mesh, MS, A, demag=False).exchange(m))
-        norm = float(m.square().mean())
+        norm = float(m[0].square().mean())
     else:
         magnet = tm.Magnet(mesh, MS, order=int(scheme[-1]))
         energy = float(tm.Exchange(magnet, A).energy(m))
@@ -60,7 +60,7 @@ def disk(scheme, n):
     mesh = tm.Mesh((n + 2, n + 2), (h, h, THICKNESS))
     cylinder = Cylinder(WIDTH / 2, center=center(mesh))
     points = tm.positions(mesh, "cells" if scheme == "cells" else "nodes")
-    x, y = (p - c for p, c in zip(points, center(mesh)))
+    x, y = (p - c for p, c in zip(points[:2], center(mesh)))
     r = torch.hypot(x, y)
     mz = torch.exp(-((r / CORE) ** 2))
     across = (1 - mz**2).clamp(min=0).sqrt() / (r + 1e-18)
