@@ -123,10 +123,9 @@ def main(redraw):
         report.save("cube", study())
     rows = report.load("cube")
     chosen = lambda body, name, term: [r for r in rows if (r["body"], r["texture"], r["term"]) == (body, name, term)]
+    shown = (("cube", "exchange"), ("cube", "demag"), ("two materials", "demag"))
     panels = {
-        f"{body}, {name}": report.curves(chosen(body, name, "demag"), "h")
-        for body in ("cube", "two materials")
-        for name in TEXTURES
+        f"{body}, {name}, {term}": report.curves(chosen(body, name, term), "h") for body, term in shown for name in TEXTURES
     }
-    report.figure("cube", panels, "cells, nm", "error of the stray-field energy, %")
+    report.figure("cube", panels, "cells, nm", "error of the energy, %")
     report.pivot([row for row in rows if row["h"] == 5], ["term", "body", "texture"])

@@ -7,7 +7,7 @@ from cells import Cells, as_energy, centres
 import torchmag as tm
 from torchmag.cases.depinning import HARD, JUMPS, LENGTH, LOOSE, SOFT, analytic
 
-SIZES = (2e-9, 1e-9, 0.5e-9, 0.25e-9)
+SIZES = (2e-9, 1e-9, 0.5e-9)
 HALVINGS = 11
 
 

@@ -74,6 +74,7 @@ def figure(name, panels, xlabel, ylabel, columns=3, guides=()):
         sharey=True,
         squeeze=False,
     )
+    ticks = thinned(sorted({x for curves in panels.values() for points in curves.values() for x, _ in points}))
     for ax, (title, curves) in zip(axes.flat, panels.items()):
         for scheme, points in curves.items():
             x, y = zip(*sorted((x, abs(y)) for x, y in points if y))
@@ -83,8 +84,7 @@ def figure(name, panels, xlabel, ylabel, columns=3, guides=()):
         ax.tick_params(labelsize=8)
         ax.xaxis.set_major_formatter(ScalarFormatter())
         ax.xaxis.set_minor_formatter(NullFormatter())
-        ticks = sorted({x for points in curves.values() for x, _ in points})
-        ax.set_xticks(thinned(ticks), labels=[f"{tick:.3g}" for tick in thinned(ticks)])
+        ax.set_xticks(ticks, labels=[f"{tick:.3g}" for tick in ticks])
     for ax in axes.flat[len(panels) :]:
         ax.set_visible(False)
     for ax in axes[:, 0]:

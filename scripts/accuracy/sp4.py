@@ -26,7 +26,10 @@ def reversals(scheme, n):
     for name, B in FIELDS.items():
         llg = tm.LLG(energy + tm.Zeeman(film, torch.tensor(B) / tm.mu_0), alpha=0.02, gamma=GAMMA)
         with torch.no_grad():
-            found[name] = tm.average(tm.solve(llg, start, torch.linspace(0, 1e-9, 101), rtol=1e-6, atol=1e-6), film)
+            found[name] = tm.average(
+                tm.solve(llg, start, torch.linspace(0, 1e-9, 101), method="gyro5", rtol=1e-5, atol=1e-5), film
+            )
+    print(scheme, n, flush=True)
     return found
 
 
@@ -42,7 +45,6 @@ def main(redraw):
         for n in COUNTS:
             for scheme in report.SCHEMES:
                 rows += distances(scheme, n, reversals(scheme, n), limit)
-                print(rows[-2:], flush=True)
         report.save("sp4", rows)
     rows = report.load("sp4")
     panels = {f"field {name}": report.curves([row for row in rows if row["field"] == name], "h") for name in FIELDS}
