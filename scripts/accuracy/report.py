@@ -76,7 +76,8 @@ def figure(name, panels, xlabel, ylabel, columns=3, guides=()):
     )
     ticks = thinned(sorted({x for curves in panels.values() for points in curves.values() for x, _ in points}))
     for ax, (title, curves) in zip(axes.flat, panels.items()):
-        for scheme, points in curves.items():
+        for scheme in filter(curves.get, SCHEMES):
+            points = curves[scheme]
             x, y = zip(*sorted((x, abs(y)) for x, y in points if y))
             ax.loglog(x, y, MARKS[scheme], color=COLOURS[scheme], label=scheme, markersize=3.5, linewidth=1.3)
         ax.set_title(title, fontsize=9)
