@@ -92,7 +92,8 @@ def figure(name, panels, xlabel, ylabel, columns=3, guides=()):
         ax.set_ylabel(ylabel, fontsize=9)
     for ax in axes[-1]:
         ax.set_xlabel(xlabel, fontsize=9)
-    axes[0, 0].legend(fontsize=8)
+    fullest = max(range(len(panels)), key=lambda i: len(list(panels.values())[i]))
+    axes.flat[fullest].legend(fontsize=8)
     picture = io.BytesIO()
     drawing.savefig(picture, dpi=90)
     plt.close(drawing)
