@@ -10,7 +10,7 @@ import importlib
 
 import torch
 
-STUDIES = ("dispersion", "walls", "skyrmion", "film", "cube", "sp4", "sp3", "sp5", "edges", "jumps", "cost")
+STUDIES = ("dispersion", "walls", "skyrmion", "film", "cube", "sp4", "sp3", "vortex", "edges", "jumps", "cost")
 
 
 def main():

@@ -1,0 +1,46 @@
+"""A vortex at rest in 100 x 100 x 10 nm, the start of muMAG standard problem 5, in one layer: energy, and moment of its core."""
+
+import report
+import torch
+from cells import Cells, as_energy, centres
+
+import torchmag as tm
+
+MS, A, EDGE = 8e5, 1.3e-11, 100e-9
+COUNTS = (10, 14, 20, 28, 40, 56)
+FINE = (80, 112)
+
+
+def vortex(scheme, n):
+    """Energy, J, and the mean m_z."""
+    mesh = tm.Mesh((n, n), (EDGE / n, EDGE / n, 10e-9))
+    if scheme == "cells":
+        energy, points = as_energy(Cells(mesh, MS, A)), centres(mesh)
+    else:
+        film = tm.Magnet(mesh, MS, order=int(scheme[-1]))
+        energy, points = tm.Exchange(film, A) + tm.Demag(film), tm.positions(mesh)
+    x, y = points[:2] - EDGE / 2
+    start = torch.stack((-y, x, torch.full_like(x, 10e-9)))
+    m = tm.minimize(energy, start / start.norm(dim=0), tolerance=1e-7)
+    return float(energy.energy(m)), float(tm.average(m, energy.magnet)[2])
+
+
+def main(redraw):
+    if not redraw:
+        ratio = (FINE[1] / FINE[0]) ** 2
+        limits = {}
+        for scheme in ("cells", "order 2", "order 6"):
+            pairs = zip(*(vortex(scheme, n) for n in FINE))
+            limits[scheme] = [fine + (fine - coarse) / (ratio - 1) for coarse, fine in pairs]
+            print(scheme, "limits of energy and <m_z>:", limits[scheme], flush=True)
+        rows = []
+        for n in COUNTS:
+            for scheme in report.SCHEMES:
+                for what, got, limit in zip(("energy", "<m_z>"), vortex(scheme, n), limits["order 6"]):
+                    row = {"quantity": what, "h": 1e9 * EDGE / n, "scheme": scheme, "value": got, "limit": limit}
+                    rows.append({**row, "error": 100 * (got / limit - 1)})
+        report.save("vortex", rows)
+    rows = report.load("vortex")
+    panels = {what: report.curves([row for row in rows if row["quantity"] == what], "h") for what in ("energy", "<m_z>")}
+    report.figure("vortex", panels, "cells, nm", "error, %")
+    report.pivot(rows, ["quantity", "h"])
