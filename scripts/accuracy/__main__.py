@@ -2,7 +2,7 @@
 
 python scripts/accuracy STUDY [--redraw]
 
-Each study writes docs/pictures/accuracy/STUDY.csv and STUDY.png and prints its tables; --redraw takes the numbers of the file.
+Each study writes docs/pictures/accuracy/STUDY.csv and STUDY.png (not `gyration` and `cost`) and prints its tables; --redraw takes the numbers of the file.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import importlib
 
 import torch
 
-STUDIES = ("dispersion", "walls", "skyrmion", "film", "cube", "sp4", "sp3", "vortex", "edges", "jumps", "cost")
+STUDIES = ("dispersion", "walls", "skyrmion", "film", "cube", "sp4", "sp3", "vortex", "gyration", "edges", "jumps", "cost")
 
 
 def main():
