@@ -13,12 +13,12 @@ class Cells(torch.nn.Module):
         Ms, A: A/m, J/m; numbers or one per cell.  A between two cells is their harmonic mean.
         Ku: uniaxial anisotropy along z, J/m^3.
         D: interface DMI with normal z, J/m^2.
+        demag: whether there is a stray field.
     """
 
     def __init__(self, mesh, Ms, A=0.0, Ku=0.0, D=0.0, demag=True):
         super().__init__()
-        self.mesh, self.A, self.Ku, self.D = mesh, A, Ku, D
-        self.Ms = Ms
+        self.mesh, self.Ms, self.A, self.Ku, self.D = mesh, Ms, A, Ku, D
         self.demag = tm.Demag(tm.Magnet(mesh, Ms, order=2)) if demag else None
 
     def forward(self, m):
@@ -57,7 +57,7 @@ class Cells(torch.nn.Module):
         return x.narrow(dim, 0, n - 1), x.narrow(dim, 1, n - 1)
 
 
-def as_energy(cells, fields=()):
+def as_energy(cells):
     """The same for `minimize` and `solve`: a ring of as many nodes as there are cells carries m."""
     ring = tm.Mesh(cells.mesh.cells, cells.mesh.dx, pbc=(1,) * cells.mesh.dim + (0,) * (3 - cells.mesh.dim))
     return tm.EnergyModule(tm.Magnet(ring, cells.Ms, order=2), cells)
