@@ -5,6 +5,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <tuple>
 #include <vector>
 
 #ifdef _OPENMP
@@ -121,8 +125,9 @@ public:
         }
     }
 
-    // y = B x, or with ADD y += scale B x.
-    template <bool ADD> void apply(const T* x, T* y, long outer, long inner, T scale, const Team& team) const {
+    // y = B x or, by MODE, y += scale B x, or y = x + B x for a square matrix of form EVEN.
+    enum Mode { SET, ADDED, PLUS };
+    template <int ADD> void apply(const T* x, T* y, long outer, long inner, T scale, const Team& team) const {
         const auto ends = [&](long line) {
             for (const Edge& edge : edges)
                 if (inner == 1) along<ADD>(edge, x + line * in, y + line * out, scale);
@@ -137,14 +142,14 @@ public:
 
     // One row of `inner` numbers side by side.
     void row(const T* x, T* y, long i, long inner) const {
-        if (i >= first && i < last) return inside<false>(x + (i + base) * inner, y, inner, inner, T(1));
+        if (i >= first && i < last) return inside<SET>(x + (i + base) * inner, y, inner, inner, T(1));
         const Edge& edge = edges[i >= last];
-        across<false>(edge, i - edge.row, x, y, inner, T(1));
+        across<SET>(edge, i - edge.row, x, y, inner, T(1));
     }
 
 private:
     // x points at what is at offset `base`.
-    template <bool ADD> void inside(const T* x, T* y, long count, long step, T scale) const {
+    template <int ADD> void inside(const T* x, T* y, long count, long step, T scale) const {
         switch (8 * form + pairs) {
             case 8 * SUM + 1: return inside<ADD, 1, SUM>(x, y, count, step, scale);
             case 8 * SUM + 2: return inside<ADD, 2, SUM>(x, y, count, step, scale);
@@ -174,35 +179,35 @@ private:
         return FORM == SUM ? high + low : high - low;
     }
 
-    template <bool ADD, int P, int FORM> void inside(const T* x, T* y, long count, long step, T scale) const {
+    template <int ADD, int P, int FORM> void inside(const T* x, T* y, long count, long step, T scale) const {
         T w[P];
         for (int j = 0; j < P; ++j) w[j] = scale * weight[j];
         long k = 0;
         for (; k + W<T> <= count; k += W<T>) {
-            Vector<T> sum = ADD ? load(y + k) : Vector<T>{};
+            Vector<T> sum = ADD == ADDED ? load(y + k) : ADD == PLUS ? load(x + k) : Vector<T>{};
             for (int j = 0; j < P; ++j) sum += w[j] * pair<FORM, Vector<T>>(x + k, j, step);
             store<T>(y + k, sum);
         }
         if (k < count && count >= W<T>) {
             // The last register overlaps the one before.
             const long from = count - W<T>;
-            Vector<T> sum{};
+            Vector<T> sum = ADD == PLUS ? load(x + from) : Vector<T>{};
             for (int j = 0; j < P; ++j) sum += w[j] * pair<FORM, Vector<T>>(x + from, j, step);
-            if (!ADD) return store<T>(y + from, sum);
+            if (ADD != ADDED) return store<T>(y + from, sum);
             T lanes[W<T>];
             store<T>(lanes, sum);
             for (; k < count; ++k) y[k] += lanes[k - from];
             return;
         }
         for (; k < count; ++k) {
-            T sum = ADD ? y[k] : T(0);
+            T sum = ADD == ADDED ? y[k] : ADD == PLUS ? x[k] : T(0);
             for (int j = 0; j < P; ++j) sum += w[j] * pair<FORM, T>(x + k, j, step);
             y[k] = sum;
         }
     }
 
     // The rows at one end of a line in memory.
-    template <bool ADD> void along(const Edge& edge, const T* x, T* y, T scale) const {
+    template <int ADD> void along(const Edge& edge, const T* x, T* y, T scale) const {
         const int *column = edge.columns.data(), count = int(edge.columns.size());
         const T origin = difference && count ? x[column[0]] : T(0);
         for (long i = 0; i < edge.rows; i += W<T>) {
@@ -215,19 +220,20 @@ private:
             const Vector<T> sum = scale * (even + odd);
             const long rows = std::min<long>(W<T>, edge.rows - i);
             T* to = y + edge.row + i;
-            if (!ADD) {
+            if (ADD == SET) {
                 store<T>(to, sum, rows);
             } else {
                 T lanes[W<T>];
                 store<T>(lanes, sum);
-                for (long l = 0; l < rows; ++l) to[l] += lanes[l];
+                for (long l = 0; l < rows; ++l) to[l] = (ADD == PLUS ? x[edge.row + i + l] : to[l]) + lanes[l];
             }
         }
     }
 
     // One of the rows of `inner` lines side by side.
-    template <bool ADD> void across(const Edge& edge, long i, const T* x, T* __restrict to, long inner, T scale) const {
-        if (!ADD) std::fill(to, to + inner, T(0));
+    template <int ADD> void across(const Edge& edge, long i, const T* x, T* __restrict to, long inner, T scale) const {
+        if (ADD == SET) std::fill(to, to + inner, T(0));
+        if (ADD == PLUS) std::copy(x + (edge.row + i) * inner, x + (edge.row + i + 1) * inner, to);
         for (size_t c = 0; c < edge.columns.size(); ++c) {
             const T w = scale * edge.weights[c * edge.padded + i], *from = x + edge.columns[c] * inner, *origin = x + edge.columns[0] * inner;
             if (w == 0) continue;
@@ -242,7 +248,7 @@ private:
 // Where a body ends along an axis: the links that are there with their neighbours (1), and those near an end, of which each has a row of its
 // own by how many links there are before and behind it.
 template <class T> struct Links {
-    struct Odd { long link, node; int row; };
+    struct Odd { long link, node, place; int row; };  // place: of the node in its line
     std::vector<T> regular;
     std::vector<Odd> odd;
 
@@ -277,7 +283,7 @@ template <class T> struct Links {
                         for (long j = i + step; found < reach && (periodic || (j >= 0 && j < links)) && there[at(line, j) + k]; j += step) ++found;
                         return found;
                     };
-                    odd.push_back({l, (line * n + i) * inner + k, count(-1) * (reach + 1) + count(1)});
+                    odd.push_back({l, (line * n + i) * inner + k, i * inner + k, count(-1) * (reach + 1) + count(1)});
                 }
         }
     }
@@ -286,7 +292,7 @@ template <class T> struct Links {
 // Where a body ends along an axis, for the nodes: those with `reach` links before and behind them (1), and the others, each with a row of its own
 // by how many links there are on either side.
 template <class T> struct Ends {
-    struct Odd { long node; int row; };
+    struct Odd { long node, place; int row; };  // place: in its line
     std::vector<T> regular;
     std::vector<Odd> odd;
 
@@ -314,11 +320,39 @@ template <class T> struct Ends {
                 if (before[i] < reach || behind[i] < reach) {
                     const long node = line * n * inner + i;
                     regular[node] = 0;
-                    if (before[i] && behind[i]) odd.push_back({node, before[i] * (reach + 1) + behind[i]});
+                    if (before[i] && behind[i]) odd.push_back({node, i, before[i] * (reach + 1) + behind[i]});
                 }
         }
     }
 };
+
+// What follows from a map, kept as long as the map is the same at the same place: bodies seldom change from call to call.
+template <class X, class T> std::shared_ptr<const X> kept(Shape shape, bool periodic, const T* weights, int reach) {
+    struct Known {
+        std::vector<T> weights;
+        std::shared_ptr<const X> found;
+    };
+    static std::mutex mutex;
+    static std::map<std::tuple<const T*, long, long, long, bool, int>, Known> known;
+    const size_t size = shape.outer * (shape.n - !periodic) * shape.inner;
+    const std::lock_guard<std::mutex> guard(mutex);
+    if (known.size() > 64) known.clear();
+    Known& here = known[{weights, shape.outer, shape.n, shape.inner, periodic, reach}];
+    if (here.weights.size() != size || std::memcmp(here.weights.data(), weights, size * sizeof(T)) != 0)
+        here.weights.assign(weights, weights + size), here.found = std::make_shared<const X>(shape, periodic, weights, reach);
+    return here.found;
+}
+
+// f(node, weight) for the numbers of a row around a node, which may lie beyond an end of a ring.
+template <class T, class F> static INLINE void around(const T* row, int count, int reach, long node, long place, long step, long line, F f) {
+    for (int t = 0; t < count; ++t) {
+        if (row[t] == 0) continue;
+        long shift = (t - reach) * step;
+        while (place + shift < 0) shift += line;
+        while (place + shift >= line) shift -= line;
+        f(node + shift, row[t]);
+    }
+}
 
 // x + sum_a B_a x along all axes, B a multiple of L^4, or its transpose.
 template <class T> class Smooth {
@@ -353,33 +387,39 @@ public:
     long links(int axis) const { return size / nodes[axis] * (nodes[axis] - !periodic[axis]); }
     int dimension() const { return dim; }
 
-    std::vector<Ends<T>> ends(const T* const* weights) const {
-        std::vector<Ends<T>> found;
-        for (int a = 0; a < dim && weights[0]; ++a) found.emplace_back(shape(a), periodic[a], weights[a], REACH);
+    typedef std::vector<std::shared_ptr<const Ends<T>>> Body;
+
+    Body body(const T* const* weights) const {
+        Body found;
+        for (int a = 0; a < dim && weights[0]; ++a) found.push_back(kept<Ends<T>>(shape(a), periodic[a], weights[a], REACH));
         return found;
     }
 
     // One component; `ends` is empty for a body without empty cells; with ADD to y; work: a field, with ends.
-    template <bool ADD> void run(const T* x, T* y, bool transposed, const std::vector<Ends<T>>& ends, T* work, const Team& team) const {
+    template <bool ADD> void run(const T* x, T* y, bool transposed, const Body& ends, T* work, const Team& team) const {
         const long first = team.first(size), last = team.last(size);
-        for (long i = first; i < last; ++i) y[i] = ADD ? y[i] + x[i] : x[i];
-        team.wait();
+        const bool whole = !ADD && ends.empty();  // the first axis begins
+        if (!whole) {
+            for (long i = first; i < last; ++i) y[i] = ADD ? y[i] + x[i] : x[i];
+            team.wait();
+        }
         for (int a = 0; a < dim; ++a) {
             const Shape grid = shape(a);
-            if (ends.empty()) {
-                bands[transposed][a].template apply<true>(x, y, grid.outer, grid.inner, T(1), team);
+            if (whole && a == 0) {
+                bands[transposed][a].template apply<Band<T>::PLUS>(x, y, grid.outer, grid.inner, T(1), team);
                 continue;
             }
-            const auto& own = ends[a];
+            if (ends.empty()) {
+                bands[transposed][a].template apply<Band<T>::ADDED>(x, y, grid.outer, grid.inner, T(1), team);
+                continue;
+            }
+            const auto& own = *ends[a];
             const long line = grid.n * grid.inner;
             const auto taps = [&](const typename Ends<T>::Odd& odd, auto f) {
-                const T* row = rows.data() + odd.row * (2 * REACH + 1);
-                const long start = odd.node / line * line, place = odd.node - start;
-                for (int t = 0; t < 2 * REACH + 1; ++t)
-                    if (row[t] != 0) f(start + (place + (t - REACH) * grid.inner + (periodic[a] ? REACH * line : 0)) % line, row[t]);
+                around(rows.data() + odd.row * (2 * REACH + 1), 2 * REACH + 1, REACH, odd.node, odd.place, grid.inner, line, f);
             };
             if (!transposed) {
-                bands[0][a].template apply<false>(x, work, grid.outer, grid.inner, T(1), team);
+                bands[0][a].template apply<Band<T>::SET>(x, work, grid.outer, grid.inner, T(1), team);
                 for (long i = first; i < last; ++i) y[i] += own.regular[i] * work[i];
                 team.wait();
                 for (long e = team.first(own.odd.size()); e < team.last(own.odd.size()); ++e) {
@@ -389,7 +429,7 @@ public:
             } else {
                 for (long i = first; i < last; ++i) work[i] = own.regular[i] * x[i];
                 team.wait();
-                bands[1][a].template apply<true>(work, y, grid.outer, grid.inner, T(1), team);
+                bands[1][a].template apply<Band<T>::ADDED>(work, y, grid.outer, grid.inner, T(1), team);
                 if (team.rank == 0)
                     for (const auto& odd : own.odd) taps(odd, [&](long node, T w) { y[node] += w * x[odd.node]; });
             }
@@ -443,19 +483,19 @@ public:
     struct Body {
         const T* weights[3];
         const T* inverse;
-        std::vector<Links<T>> ends;
+        std::shared_ptr<const Links<T>> ends;
     };
 
     Body body(const T* const* weights, const T* inverse) const {
         Body found{{weights[0], weights[1], weights[2]}, inverse, {}};
-        if (linked && !moment) found.ends.emplace_back(shape(axes[0]), periodic[axes[0]], weights[axes[0]], reach);
+        if (linked && !moment) found.ends = kept<Links<T>>(shape(axes[0]), periodic[axes[0]], weights[axes[0]], reach);
         return found;
     }
 
     // One component: x -> y.
     void run(const T* x, T* y, const Body& body, T* work, const Team& team) const {
         if (!linked) return through(x, y, team);
-        if (!moment) return broken(x, y, body.ends[0], work, team);
+        if (!moment) return broken(x, y, *body.ends, work, team);
         T *a = work, *rest = a + largest;
         const long first = team.first(largest), last = team.last(largest);
         if (!back) {
@@ -492,7 +532,7 @@ private:
         if (axes.size() == 1) {
             long outer = 1;
             for (int a = 0; a < axes[0]; ++a) outer *= sizes[a];
-            return bands[0].template apply<false>(x, y, outer, inner(axes[0]), T(1), team);
+            return bands[0].template apply<Band<T>::SET>(x, y, outer, inner(axes[0]), T(1), team);
         }
         // Several axes: x is the first of them, or there is one line of it for each of the axes before.
         long outer = 1, size = inner(axes[0]), made = 1;
@@ -511,7 +551,7 @@ private:
                 T* to = b + 1 == axes.size() ? y + line * made : b % 2 ? two : one;
                 long before = 1, behind = 1;
                 for (int a = axes[0] + 1; a < dim; ++a) (a < axes[b] ? before : behind) *= a == axes[b] ? 1 : now[a];
-                bands[b].template apply<false>(from, to, before, behind, T(1), {});
+                bands[b].template apply<Band<T>::SET>(from, to, before, behind, T(1), {});
                 now[axes[b]] = bands[b].out, from = to;
             }
         }
@@ -523,13 +563,10 @@ private:
         const Shape grid = shape(axes[0]);
         const long size = links(axes[0]), step = grid.inner, line = grid.n * step;
         const auto taps = [&](const typename Links<T>::Odd& odd, auto f) {
-            const T* row = rows.data() + odd.row * 2 * (reach + 1);
-            const long start = odd.node / line * line, place = odd.node - start;
-            for (int t = 0; t < 2 * (reach + 1); ++t)
-                if (row[t] != 0) f(start + (place + (t - reach) * step + (periodic[axes[0]] ? reach * line : 0)) % line, row[t]);
+            around(rows.data() + odd.row * 2 * (reach + 1), 2 * (reach + 1), reach, odd.node, odd.place, step, line, f);
         };
         if (!back) {
-            bands[0].template apply<false>(x, y, grid.outer, step, T(1), team);
+            bands[0].template apply<Band<T>::SET>(x, y, grid.outer, step, T(1), team);
             for (long i = team.first(size); i < team.last(size); ++i) y[i] *= ends.regular[i];
             team.wait();
             for (long e = team.first(ends.odd.size()); e < team.last(ends.odd.size()); ++e) {
@@ -546,7 +583,7 @@ private:
         }
         for (long i = team.first(size); i < team.last(size); ++i) work[i] = ends.regular[i] * x[i];
         team.wait();
-        bands[0].template apply<false>(work, y, grid.outer, step, T(1), team);
+        bands[0].template apply<Band<T>::SET>(work, y, grid.outer, step, T(1), team);
         if (team.rank == 0)
             for (const auto& odd : ends.odd) taps(odd, [&](long node, T w) { y[node] += w * x[odd.link]; });
         team.wait();
@@ -674,20 +711,23 @@ public:
                 smooth.template run<false>(x + origin * size, work + origin * size, false, {}, nullptr, team);
         for (int target = 0; target < 3; ++target) {
             T* to = y + target * size;
-            bool sloped = false;
-            std::fill(to + team.first(size), to + team.last(size), T(0));
-            std::fill(slopes + team.first(size), slopes + team.last(size), T(0));
+            bool sloped = false, valued = false;
+            for (const Term& term : terms)
+                if (term.target == target) (term.to_slope ? sloped : valued) = true;
+            for (T* part : {to, slopes})
+                if (part == to ? valued || !sloped : sloped) std::fill(part + team.first(size), part + team.last(size), T(0));
             team.wait();
             for (const Term& term : terms)
                 if (term.target == target) {
                     long outer = 1, inner = 1;
                     for (int a = 0; a < dim; ++a) (a < term.axis ? outer : inner) *= a == term.axis ? 1 : nodes[a];
                     const T* from = (term.from_slope ? work : x) + term.origin * size;
-                    sloped |= term.to_slope;
-                    bands[term.band].template apply<true>(from, term.to_slope ? slopes : to, outer, inner, coefficients[term.coefficient], team);
+                    bands[term.band].template apply<Band<T>::ADDED>(from, term.to_slope ? slopes : to, outer, inner, coefficients[term.coefficient], team);
                 }
-            share(to, team);
-            if (sloped) share(slopes, team), smooth.template run<true>(slopes, to, true, {}, nullptr, team);
+            if (valued) share(to, team);
+            if (sloped) share(slopes, team);
+            if (sloped && valued) smooth.template run<true>(slopes, to, true, {}, nullptr, team);
+            if (sloped && !valued) smooth.template run<false>(slopes, to, true, {}, nullptr, team);
         }
     }
 
@@ -748,12 +788,12 @@ template <class T> static void smooth(const void* plan, bool transposed, const T
                                       long planes, int threads) {
     const auto& stencil = *static_cast<const Smooth<T>*>(plan);
     const long size = stencil.at_nodes();
-    std::vector<std::vector<Ends<T>>> ends;
+    std::vector<typename Smooth<T>::Body> ends;
     for (long s = 0; s < (repeated ? 1 : samples); ++s) {
         const T* own[3] = {};
         for (int a = 0; a < stencil.dimension(); ++a)
             if (weights[a]) own[a] = weights[a] + s * stencil.links(a);
-        ends.push_back(stencil.ends(own));
+        ends.push_back(stencil.body(own));
     }
     distribute(samples, threads, [&](long s, int worker, const Team& team) {
         for (long p = s * planes; p < (s + 1) * planes; ++p)
