@@ -60,10 +60,10 @@ def energies(body, n, schemes=report.SCHEMES):
         Ms[n // 2 :] *= jump
     found = {}
     cells = Cells(mesh, Ms, A)
-    for name, texture in TEXTURES.items():
+    for name, texture in TEXTURES.items() if "cells" in schemes else ():
         parts = cells.parts(texture(*reduced(centres(mesh), height)))
         found[name, "cells"] = float(parts["exchange"]), float(parts["demag"])
-    for scheme in schemes[1:]:
+    for scheme in filter(lambda scheme: scheme != "cells", schemes):
         magnet = tm.Magnet(mesh, Ms, order=int(scheme[-1]))
         terms = [(term, term.prepare()) for term in (tm.Exchange(magnet, A), tm.Demag(magnet))]
         for name, texture in TEXTURES.items():
@@ -97,11 +97,16 @@ def exchange(texture, height, boxes=80):
 def study():
     rows = []
     for body, (height, _) in BODIES.items():
-        coarse, fine = (energies(body, n, ("cells",)) for n in (80, 120))
-        check = [energies(body, n, ("cells", "order 6")) for n in (40, 60)]
+        if "cells" in report.computed:
+            coarse, fine = (energies(body, n, ("cells",)) for n in (80, 120))
+        check = [energies(body, n, ("order 6",)) for n in (40, 60)]
         limits = {}
         for name, texture in TEXTURES.items():
-            demag = extrapolated(coarse[name, "cells"][1], fine[name, "cells"][1], 1.5)
+            if "cells" in report.computed:
+                demag = extrapolated(coarse[name, "cells"][1], fine[name, "cells"][1], 1.5)
+            else:
+                chosen = (body, name, "demag")
+                demag = next(r["limit"] for r in report.load("cube") if (r["body"], r["texture"], r["term"]) == chosen)
             limits[name] = exchange(texture, height), demag
             other = [extrapolated(far, near, 1.5) for far, near in zip(*(each[name, "order 6"] for each in check))]
             differences = [f"{100 * (got / limit - 1):.4f} %" for got, limit in zip(other, limits[name])]
@@ -109,7 +114,7 @@ def study():
         for n in COUNTS:
             if round(n * height) / n != height:
                 continue
-            for (name, scheme), found in energies(body, n).items():
+            for (name, scheme), found in energies(body, n, report.computed).items():
                 for term, got, limit in zip(
                     ("exchange", "demag", "sum"), (*found, sum(found)), (*limits[name], sum(limits[name]))
                 ):

@@ -98,7 +98,7 @@ def main(redraw):
         rows = []
         for name, (study, width, counts) in STUDIES.items():
             for n in counts:
-                for scheme in report.SCHEMES:
+                for scheme in report.computed:
                     found = study(scheme, n)
                     titles = ("vortex in a disk, exchange", "vortex in a disk, stray field") if name == "disk" else (name,)
                     for title, error in zip(titles, found if name == "disk" else (found,)):

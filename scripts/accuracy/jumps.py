@@ -48,7 +48,7 @@ def main(redraw):
         rows = []
         for name in JUMPS:
             for h in SIZES:
-                for scheme in report.SCHEMES:
+                for scheme in report.computed:
                     if scheme == "cells" and "m" in name:
                         continue  # its ring of nodes has one Ms
                     found = threshold(name, scheme, h)

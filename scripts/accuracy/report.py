@@ -8,16 +8,37 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures" / "accuracy"
 SCHEMES = ("cells", "order 2", "order 4", "order 6")
 COLOURS = {"cells": "0.45", "order 2": "tab:red", "order 4": "tab:orange", "order 6": "tab:blue"}
+# Schemes that a study computes; `save` keeps the rows of the others.
+computed = SCHEMES
 MARKS = {"cells": "s--", "order 2": "^-", "order 4": "D-", "order 6": "o-"}
 
 
 def save(name, rows):
-    """Rows, dictionaries with the same keys, to NAME.csv."""
+    """Rows, dictionaries with the same keys, to NAME.csv; rows of other schemes stay, with the new limit where they have a value."""
+    rows = [{key: shown(value) for key, value in row.items()} for row in rows]
+    if set(computed) != set(SCHEMES):
+        limits = {label(row)[:-1]: row["limit"] for row in rows if "limit" in row}
+        new = {label(row): row for row in rows}
+        rows = [new.pop(label(row), None) or moved(row, limits) for row in read(name)] + list(new.values())
     FOLDER.mkdir(parents=True, exist_ok=True)
     with open(FOLDER / f"{name}.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows({key: shown(value) for key, value in row.items()} for row in rows)
+        writer.writerows(rows)
+
+
+def label(row):
+    """What tells a row from others: its columns up to the scheme, as texts."""
+    columns = list(row)
+    return tuple(str(row[key]) for key in columns[: columns.index("scheme") + 1])
+
+
+def moved(row, limits):
+    """A row of a file with its error from a new limit."""
+    limit = limits.get(label(row)[:-1])
+    if limit is None or "value" not in row:
+        return row
+    return {**row, "limit": limit, "error": shown(100 * (float(row["value"]) / float(limit) - 1))}
 
 
 def shown(value):
@@ -26,8 +47,13 @@ def shown(value):
 
 def load(name):
     """What `save` wrote, numbers as floats."""
+    return [{key: number(value) for key, value in row.items()} for row in read(name)]
+
+
+def read(name):
+    """The same as texts."""
     with open(FOLDER / f"{name}.csv", newline="") as file:
-        return [{key: number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        return list(csv.DictReader(file))
 
 
 def number(text):

@@ -38,7 +38,7 @@ def main(redraw):
         limit = skyrmion("order 6", 144)
         rows = []
         for n in COUNTS:
-            for scheme in report.SCHEMES:
+            for scheme in report.computed:
                 found = skyrmion(scheme, n)
                 for what, got, true in zip(("radius", "energy"), found, limit):
                     row = {"quantity": what, "h": PERIOD / n * 1e9, "scheme": scheme, "value": got, "limit": true}

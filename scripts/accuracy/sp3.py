@@ -51,7 +51,7 @@ def main(redraw):
     if not redraw:
         rows = []
         for n in COUNTS:
-            for scheme in report.SCHEMES:
+            for scheme in report.computed:
                 if scheme == "cells" and n > CELLS_UP_TO:
                     continue
                 rows.append({"n": n, "scheme": scheme, "L": crossing(scheme, n)})
