@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import warnings
 
 import pytest
 import test_energies
@@ -266,23 +265,3 @@ def test_the_cell_field_is_the_cuboids(pbc):
     for Ms in (8e5, 8e5 * torch.rand(mesh.cells, generator=generator, **DOUBLE)):
         fields = [tm.Demag(tm.Magnet(mesh, Ms, order=order, **DOUBLE)).cell_field(m) for order in (2, 6)]
         torch.testing.assert_close(*fields, rtol=1e-12, atol=1e-12 * 8e5)
-
-
-@pytest.mark.parametrize(("order", "cells_per_length"), [(2, 1.5), (4, 1.2), (6, 1.0)])
-def test_a_wall_of_too_few_cells_is_told(order, cells_per_length):
-    """Half of them warns, twice of them does not; the search is the same."""
-    length = math.sqrt(1e-11 / 5e5)
-    for factor, expected in ((0.5, True), (2, False)):
-        h = length / (factor * cells_per_length)
-        mesh = tm.Mesh((round(20 * length / h),), (h,) * 3)
-        film = tm.Magnet(mesh, 8e5, order=order, **DOUBLE)
-        energy = tm.Exchange(film, 1e-11) + tm.UniaxialAnisotropy(film, 5e5, axis=(0, 0, 1))
-        theta = 2 * torch.atan(torch.exp((tm.positions(mesh, **DOUBLE)[0] - 10 * length) / length))
-        start = torch.stack((theta.sin(), torch.zeros_like(theta), theta.cos()))
-        for search in (lambda: tm.minimize(energy, start), lambda: tm.relax(tm.LLG(energy, alpha=1.0), start)):  # noqa: B023
-            with warnings.catch_warnings(record=True) as found:
-                warnings.simplefilter("always")
-                search()
-            told = [one for one in found if one.category is tm.ResolutionWarning]
-            assert len(told) == expected
-            assert all("use smaller cells" in str(one.message) and one.filename == __file__ for one in told)

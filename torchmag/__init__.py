@@ -49,7 +49,6 @@ from torchmag.errors import (
     MaxStepsError,
     NonFiniteError,
     OVFError,
-    ResolutionWarning,
     StepSizeError,
     SweepError,
     TableError,

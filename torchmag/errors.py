@@ -42,10 +42,6 @@ class GradientWarning(RuntimeWarning):
     """A sample of a batch without a gradient; the others have theirs."""
 
 
-class ResolutionWarning(RuntimeWarning):
-    """m turns by more from node to node than the scheme can carry; issued once for each line of a program, as warnings are."""
-
-
 class SweepError(RuntimeError):
     """A sweep of which some points failed.
 

@@ -1,7 +1,6 @@
 """Numbers read off a magnetisation."""
 
 import math
-import warnings
 from numbers import Integral
 
 import torch
@@ -9,13 +8,8 @@ from torch import Tensor
 
 from torchmag import layout
 from torchmag.energy import Energy
-from torchmag.errors import ResolutionWarning
 from torchmag.magnet import Magnet, require_magnet
-from torchmag.parameters import Values
 from torchmag.term import check_field
-
-# The angle from node to node, rad, from which on a Bloch wall is too narrow by 3 %, by the order of the magnet (docs/accuracy.md).
-COARSE = {2: 0.6, 4: 0.8, 6: 0.9}
 
 
 def average(m: Tensor, magnet: Magnet, region: Tensor | None = None, weight: str = "volume") -> Tensor:
@@ -141,16 +135,12 @@ def max_torque(energy: Energy, m: Tensor, t=0.0) -> Tensor:
 def max_angle(m: Tensor, magnet: Magnet) -> Tensor:
     """The largest angle between m at neighbouring magnetic nodes, rad: (*batch, 3, *nodes) -> (*batch).
 
-    A wall of sqrt(A / K) turns by h / sqrt(A / K) between nodes h apart.  Above `COARSE`, 0.6, 0.8 and 0.9 rad to order 2, 4 and 6, it
-    comes out too narrow by 3 % and more: refine the cells.
+    Above about 0.5 rad the exchange energy of the grid is off by 2 % and more (it is 2 (1 - cos) for angle^2): refine the cells.
     """
     mesh = require_magnet(magnet, "max_angle").mesh
     check_field(m, magnet, "max_angle")
-    return _max_angle(m, mesh, _body(magnet, m))
-
-
-def _max_angle(m, mesh, body):
-    inside, largest = body["mass"] > 0, []
+    inside = (_body(magnet, m)["mass"] > 0).expand(m.shape[: m.ndim - mesh.dim - 1] + mesh.nodes)
+    largest = []
     for axis in range(-mesh.dim, 0):
         wraps = mesh.periodic(axis + mesh.dim)
         a, b = layout.neighbours(m, axis, wraps)
@@ -160,16 +150,6 @@ def _max_angle(m, mesh, body):
         angle = torch.atan2(sine, layout.dot(a, b, mesh)) * both
         largest.append(angle.flatten(-mesh.dim).amax(-1))
     return torch.stack(largest).amax(0)
-
-
-def warn_where_coarse(m: Tensor, magnet: Magnet, body: Values, t: Tensor, title: str):
-    """A ResolutionWarning if an equilibrium turns by more than `COARSE` from node to node; to be called by what the user called."""
-    largest, limit = float(_max_angle(m, magnet.mesh, magnet.at(body, t, m, {})).max()), COARSE[magnet.order]
-    if largest > limit:
-        warnings.warn(
-            f"{title}: m turns by {largest:.2g} rad from node to node; above {limit} rad walls are too narrow by 3 % and more with "
-            f"order={magnet.order}: use smaller cells", ResolutionWarning, stacklevel=3,
-        )  # fmt: skip
 
 
 def _body(magnet, m):

@@ -11,7 +11,6 @@ from torch import Tensor
 from torchmag.energy import Energy, Sum
 from torchmag.errors import ConvergenceError, NonFiniteError
 from torchmag.layout import component_dim
-from torchmag.observables import warn_where_coarse
 from torchmag.solvers.bb import BarzilaiBorwein
 from torchmag.solvers.crowd import can_divide, some_values
 from torchmag.solvers.descent import Search, begin, descend
@@ -114,7 +113,6 @@ def minimize(
 
         part = part if can_divide(energy, values) and energy._compiled_call_impl is None else None
         m, record, residual = _run(landscape, part, METHODS[method], start, tolerance, max_steps, callback, progress or Search())
-        warn_where_coarse(m, energy.magnet, values["magnet"], now, "minimize")
     resolved, live = trainable(values), leaves(energy)
     if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
         field = lambda m, values: energy.field(m, now, values)

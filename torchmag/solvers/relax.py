@@ -11,7 +11,6 @@ from torch import Tensor
 from torchmag.errors import ConvergenceError
 from torchmag.layout import component_dim
 from torchmag.llg import LLG
-from torchmag.observables import warn_where_coarse
 from torchmag.parameters import Values
 from torchmag.solvers.adaptive import Controller, adaptive_steps
 from torchmag.solvers.bosh3 import BOSH3
@@ -96,7 +95,6 @@ def relax(
     else:
         with torch.no_grad():
             m, record, residual = _run(llg, values, m0.detach(), float(t), tolerance, max_steps, callback, progress)
-            warn_where_coarse(m, llg.energy.magnet, values["energy"]["magnet"], as_time(t, "relax"), "relax")
         resolved, live = trainable(values), leaves(llg)
         if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
             m = _with_gradient(llg, values, m, m0, as_time(t, "relax"), resolved, live, residual, tolerance)
