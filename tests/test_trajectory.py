@@ -1,7 +1,6 @@
 """Trajectory files: what is written is what is read, here and in the programs that open them."""
 
 import math
-import re
 
 import h5py
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 import torch
 
 import torchmag as tm
-from torchmag import cli
 from torchmag.errors import FileFormatError, TrajectoryError
 from torchmag.io import Trajectory, vtkhdf
 
@@ -150,28 +148,3 @@ def test_other_files_are_refused(tmp_path):
         file["VTKHDF/PointData/m"] = np.zeros((2, 3))
     with pytest.raises(FileFormatError, match="other.h5"):
         Trajectory.open(tmp_path / "other.h5")
-
-
-@pytest.mark.parametrize("order", [2, 4, 6])
-def test_the_order_of_the_magnet(order, tmp_path, capsys):
-    film = tm.Magnet(tm.Mesh((3, 2), (1e-9,) * 3), 8e5, order=order)
-    with Trajectory(tmp_path / "m.h5", film) as trajectory:
-        trajectory.append(0.0, tm.uniform(film.mesh, (0, 0, 1)))
-    with Trajectory.open(tmp_path / "m.h5") as trajectory:
-        assert trajectory.order == order
-    assert cli.main(["info", str(tmp_path / "m.h5")]) == 0
-    assert re.search(rf"order: +{order}\n", capsys.readouterr().out)
-    # On the way through another format and back.
-    for source, target in (("m.h5", "m.npz"), ("m.npz", "again.h5")):
-        assert cli.main(["convert", str(tmp_path / source), str(tmp_path / target)]) == 0
-    with Trajectory.open(tmp_path / "again.h5") as trajectory:
-        assert trajectory.order == order
-
-
-def test_files_without_an_order(tmp_path):
-    """Of a mesh, and of a magnet before magnets had orders."""
-    mesh = tm.Mesh((3, 2), (1e-9,) * 3)
-    with Trajectory(tmp_path / "mesh.h5", mesh) as trajectory:
-        assert trajectory.order is None
-    header = vtkhdf.header_of(mesh, torch.float64, {}, {"Ms": np.ones((2, 3))})
-    assert b"order" not in header and vtkhdf.order_in(header) == 2

@@ -80,8 +80,6 @@ def _trajectory_info(options):
             yield name, (f"{values.min():g} to {values.max():g} {found.units[name]}" if len(found) else found.units[name])
         if found.Ms is not None:
             yield "Ms", f"{found.Ms.min():g} to {found.Ms.max():g} A/m"
-        if found.order is not None:
-            yield "order", found.order
         if options.verify:
             for index in range(len(found)):
                 found[index]

@@ -90,7 +90,6 @@ class Frames:
     at: str = "nodes"
     Ms: Tensor | None = None
     fraction: Tensor | None = None
-    order: int | None = None
     scalars: dict[str, Tensor] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     close: Callable[[], None] = lambda: None
@@ -104,7 +103,6 @@ class Frames:
             about = {
                 "Ms": found.Ms,
                 "fraction": found.fraction,
-                "order": found.order,
                 "scalars": found.scalars,
                 "units": found.units,
                 "close": found.close,
@@ -133,8 +131,7 @@ class Frames:
             data = self.frames[0].data
             return Magnet(self.mesh, 1.0, fraction=data.ne(0).any(0).to(data.dtype), dtype=data.dtype)
         dtype = self.frames[0].dtype if len(self.times) else None
-        about = {} if self.order is None else {"order": self.order}
-        return Magnet(self.mesh, 1.0 if self.Ms is None else self.Ms, fraction=self.fraction, dtype=dtype, **about)
+        return Magnet(self.mesh, 1.0 if self.Ms is None else self.Ms, fraction=self.fraction, dtype=dtype)
 
     @property
     def where(self) -> Magnet | Mesh:
@@ -143,7 +140,7 @@ class Frames:
 
 
 def _npz(path):
-    """Mesh, frames, times, place, Ms, fraction and order."""
+    """Mesh, frames, times, place, Ms and fraction."""
     arrays, mesh = read_npz(path)
     if mesh is None or "m" not in arrays:
         raise FileFormatError(f"{path}: expected the arrays m, n, dx, origin and pbc; it has {sorted(arrays)}")
@@ -158,7 +155,7 @@ def _npz(path):
     if len(times) != len(frames):
         raise FileFormatError(f"{path}: {len(times)} times for {len(frames)} frames")
     maps = [torch.from_numpy(arrays[name]).to(m.dtype) if name in arrays else None for name in ("Ms", "fraction")]
-    return mesh, frames, times, "nodes", *maps, int(arrays["order"]) if "order" in arrays else None
+    return mesh, frames, times, "nodes", *maps
 
 
 def _to_trajectory(source, target, overwrite):
@@ -207,8 +204,7 @@ def _to_npz(source, target, overwrite):
         arrays = {"cells": read.data} | ({"t": read.t} if read.t is not None else {})
     else:
         arrays = {"m": source.frames[:], "t": torch.as_tensor(source.times), **source.scalars}
-    about = {name: getattr(source, name) for name in ("Ms", "fraction", "order")}
-    arrays |= {name: torch.as_tensor(value) for name, value in about.items() if value is not None}
+    arrays |= {name: getattr(source, name) for name in ("Ms", "fraction") if getattr(source, name) is not None}
     write_npz(target, arrays, source.mesh, overwrite=overwrite)
 
 

@@ -27,14 +27,14 @@ class Trajectory:
             trajectory.append(t, m, E=energy.energy(m))
 
     Going on after a restart, from the first 20 frames: `Trajectory.open(path, mode="append", frames=20)`.
-    Reading: `Trajectory.open(path)`, then `len(trajectory)`, `trajectory[i]`, `.times`, `.scalars`, `.mesh`, `.Ms`, `.order`.
+    Reading: `Trajectory.open(path)`, then `len(trajectory)`, `trajectory[i]`, `.times`, `.scalars`, `.mesh`, `.Ms`.
 
     A process killed at any moment leaves a file with the frames appended so far.  What it was about to change may lie in
     a journal beside it (`NAME.journal`): opening the file here takes it into account, opening it to append cleans up.
 
     Args:
         path: of the file; `.vtkhdf` is the suffix that ParaView knows.
-        where: the Magnet, whose order, Ms and fraction are stored too (Ms without a graph, values that depend on t or m are
+        where: the Magnet, whose Ms and fraction are stored too (Ms without a graph, values that depend on t or m are
             left out), or the Mesh alone.
         scalars: name -> unit of numbers that come with each frame.
         dtype: of the stored m; by default the Magnet's, or torch's.
@@ -61,9 +61,9 @@ class Trajectory:
     ):
         path, units = Path(path), vtkhdf.checked_units(dict(scalars or {}))
         if isinstance(where, Magnet):
-            mesh, dtype, maps, order = where.mesh, dtype or where.reference.dtype, _maps(where), where.order
+            mesh, dtype, maps = where.mesh, dtype or where.reference.dtype, _maps(where)
         elif isinstance(where, Mesh):
-            mesh, dtype, maps, order = where, dtype or torch.get_default_dtype(), {}, None
+            mesh, dtype, maps = where, dtype or torch.get_default_dtype(), {}
         else:
             raise TypeError(f"Trajectory: where is a {type(where).__name__}, expected a torchmag.Magnet or a torchmag.Mesh")
         if dtype not in vtkhdf.DTYPES.values():
@@ -74,7 +74,7 @@ class Trajectory:
             raise FileExistsError(f"{path} exists; pass overwrite=True, or open it with Trajectory.open(path, mode='append')")
         floats = str(dtype).removeprefix("torch.")
         maps = {name: values.astype(floats) for name, values in maps.items()}
-        header = vtkhdf.header_of(mesh, dtype, units, maps, order)
+        header = vtkhdf.header_of(mesh, dtype, units, maps)
         self._disk = JournaledFile(path, "w", sync=sync)
         self._file = h5py.File(self._disk, "w", libver=("v110", "v110"))
         vtkhdf.create(self._file, header, maps, compression)
@@ -140,11 +140,6 @@ class Trajectory:
     def Ms(self) -> Tensor | None:
         """Saturation magnetisation, A/m: (*cells); None if it was not stored."""
         return self._map("Ms")
-
-    @property
-    def order(self) -> int | None:
-        """Of the magnet in space; None if the file is about a mesh."""
-        return self._order
 
     @property
     def fraction(self) -> Tensor | None:
@@ -221,7 +216,7 @@ class Trajectory:
     def _take(self, path, mode, header, maps):
         self.path, self._mode, self._maps = path, mode, maps
         self.mesh, self.dtype, self.units, _ = vtkhdf.parse_header(header)
-        self._digest, self._order = hashlib.sha256(header).digest(), vtkhdf.order_in(header)
+        self._digest = hashlib.sha256(header).digest()
 
     def _check(self, t, m, scalars):
         """The frame as it is stored: t, m in the file's layout, the scalars in the file's order."""

@@ -37,10 +37,8 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 UNIT = re.compile(r"[A-Za-z0-9%^*/.() -]{0,32}")
 
 
-def header_of(
-    mesh: Mesh, dtype: torch.dtype, units: dict[str, str], maps: dict[str, np.ndarray], order: int | None = None
-) -> bytes:
-    """What fixes the meaning of a file, as canonical JSON; `order` is that of the body, if it is of one."""
+def header_of(mesh: Mesh, dtype: torch.dtype, units: dict[str, str], maps: dict[str, np.ndarray]) -> bytes:
+    """What fixes the meaning of a file, as canonical JSON."""
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -51,14 +49,8 @@ def header_of(
         "dtype": str(dtype).removeprefix("torch."),
         "scalars": [[name, unit] for name, unit in units.items()],
         "maps": {name: hashlib.sha256(values.tobytes()).hexdigest() for name, values in maps.items()},
-    } | ({} if order is None else {"order": order})
+    }
     return json.dumps(content, allow_nan=False).encode()
-
-
-def order_in(header: bytes) -> int | None:
-    """The order in space of the body that a file is of, None if it is of a mesh; files before there were orders are of 2."""
-    content = json.loads(header)
-    return content.get("order", 2 if content["maps"] else None)
 
 
 def parse_header(header: bytes) -> tuple[Mesh, torch.dtype, dict[str, str], dict[str, str]]:
