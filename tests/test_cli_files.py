@@ -74,6 +74,31 @@ def test_ovf_to_ovf_keeps_the_cells(files):
     assert run("convert", map, folder / "Ku.h5") == 2 and not (folder / "Ku.h5").exists()
 
 
+def test_the_order_goes_along(tmp_path, capsys):
+    film, state = tm.Magnet(mesh, 8e5, order=6), tm.random(mesh, seed=0)
+    with Trajectory(tmp_path / "run.vtkhdf", film) as trajectory:
+        trajectory.append(0, state)
+    assert run("convert", tmp_path / "run.vtkhdf", tmp_path / "m.npz") == 0
+    assert run("convert", tmp_path / "m.npz", tmp_path / "back.vtkhdf") == 0
+    assert run("convert", tmp_path / "back.vtkhdf", tmp_path / "m.ovf", "--ovf-version", 1) == 0
+    assert read_npz(tmp_path / "m.npz")[0]["magnet_order"] == 6 and read_ovf(tmp_path / "m.ovf").order == 6
+    with Trajectory.open(tmp_path / "back.vtkhdf") as trajectory:
+        assert trajectory.order == 6
+    capsys.readouterr()
+    for name, line in (("run.vtkhdf", "order:       6\n"), ("m.ovf", "order:       6\n"), ("m.npz", "int64 (), 6\n")):
+        assert run("info", tmp_path / name) == 0 and line in capsys.readouterr().out
+    # Nothing is said of a mesh alone, and files that say nothing are of order 2.
+    write_ovf(tmp_path / "mesh.ovf", state, mesh)
+    write_npz(tmp_path / "mesh.npz", {"m": state, "Ms": film.Ms.expand(mesh.cells)}, mesh)
+    assert read_ovf(tmp_path / "mesh.ovf").order is None
+    assert run("info", tmp_path / "mesh.ovf") == 0 and "order" not in capsys.readouterr().out
+    assert run("convert", tmp_path / "mesh.npz", tmp_path / "mesh.vtkhdf") == 0
+    with Trajectory.open(tmp_path / "mesh.vtkhdf") as trajectory:
+        assert trajectory.order == 2
+    write_npz(tmp_path / "bad.npz", {"m": state, "magnet_order": [4, 6]}, mesh)
+    assert run("convert", tmp_path / "bad.npz", tmp_path / "bad.vtkhdf") == 2 and "magnet_order" in capsys.readouterr().err
+
+
 TARGETS = ["x.vtkhdf", "x.ovf", "x.npz", "x.csv", "folder"]
 
 

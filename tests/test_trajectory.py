@@ -1,5 +1,6 @@
 """Trajectory files: what is written is what is read, here and in the programs that open them."""
 
+import json
 import math
 
 import h5py
@@ -42,6 +43,33 @@ def test_round_trip(tmp_path, name):
         with pytest.raises(IndexError):
             trajectory[4]
     assert [path.name for path in tmp_path.iterdir()] == ["x.vtkhdf"]
+
+
+@pytest.mark.parametrize("order", [2, 4, 6])
+def test_the_order_of_the_magnet(tmp_path, order):
+    path = tmp_path / "x.vtkhdf"
+    with Trajectory(path, tm.Magnet(mesh, 8e5, order=order), sync=False) as trajectory:
+        trajectory.append(0, tm.random(mesh, seed=0))
+    for mode in ("read", "append"):
+        with Trajectory.open(path, mode=mode) as trajectory:
+            assert trajectory.order == order and f"order={order}" in repr(trajectory)
+
+
+def test_a_file_that_says_no_order(tmp_path, monkeypatch):
+    with Trajectory(tmp_path / "mesh.vtkhdf", mesh, sync=False) as trajectory:
+        assert trajectory.order is None
+    current = vtkhdf.header_of
+
+    def without_order(*arguments):
+        content = json.loads(current(*arguments))
+        del content["order"]
+        return json.dumps(content).encode()
+
+    # As files were written before there were other orders.
+    monkeypatch.setattr(vtkhdf, "header_of", without_order)
+    Trajectory(tmp_path / "old.vtkhdf", tm.Magnet(mesh, 8e5, order=6), sync=False).close()
+    with Trajectory.open(tmp_path / "old.vtkhdf") as trajectory:
+        assert trajectory.order == 2
 
 
 @pytest.mark.parametrize("size", [200, 600, 1300])

@@ -78,6 +78,8 @@ def _trajectory_info(options):
             yield "t", f"{found.times[0]:g} to {found.times[-1]:g} s"
         for name, values in found.scalars.items():
             yield name, (f"{values.min():g} to {values.max():g} {found.units[name]}" if len(found) else found.units[name])
+        if found.order is not None:
+            yield "order", found.order
         if found.Ms is not None:
             yield "Ms", f"{found.Ms.min():g} to {found.Ms.max():g} A/m"
         if options.verify:
@@ -106,6 +108,8 @@ def _ovf_info(options):
     yield from _mesh_info(read.mesh)
     yield "labels", " ".join(read.labels)
     yield "units", " ".join(read.units)
+    if read.order is not None:
+        yield "order", read.order
     if read.t is not None:
         yield "t", f"{read.t:g} s"
     size = read.data.double().norm(dim=0)
@@ -120,7 +124,7 @@ def _npz_info(options):
     if mesh is not None:
         yield from _mesh_info(mesh)
     for name, values in arrays.items():
-        yield name, f"{values.dtype} {values.shape}"
+        yield name, f"{values.dtype} {values.shape}" + (f", {values}" if name == "magnet_order" else "")
 
 
 def _npy_info(options):

@@ -41,7 +41,7 @@ def header(file: h5py.File) -> tuple[bytes, dict[str, np.ndarray]]:
     header = own.attrs["header"].tobytes()
     if hashlib.sha256(header).digest() != own.attrs["sha256"].tobytes():
         raise TrajectoryError("the header is not what was written")
-    mesh, dtype, _, wanted = vtkhdf.parse_header(header)
+    mesh, dtype, _, wanted, _ = vtkhdf.parse_header(header)
     vtk = item(file, "VTKHDF", h5py.Group)
     for name, value in vtkhdf.vtk_attributes(mesh).items():
         if not np.array_equal(np.asarray(vtk.attrs[name]), value):

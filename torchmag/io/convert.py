@@ -11,6 +11,7 @@ from torch import Tensor
 from torchmag.errors import FileFormatError
 from torchmag.io.arrays import read_npz, write_npz
 from torchmag.io.atomic import whole
+from torchmag.io.checked import reading
 from torchmag.io.fields import file_name, kind_of
 from torchmag.io.ovf import OVF, read_ovf
 from torchmag.io.ovf_writer import write_ovf
@@ -18,6 +19,7 @@ from torchmag.io.table import Table, read_table
 from torchmag.io.trajectory import Trajectory
 from torchmag.magnet import Magnet
 from torchmag.mesh import Mesh
+from torchmag.midpoints import as_order
 from torchmag.observables import average
 
 SUFFIXES = {
@@ -80,6 +82,7 @@ class Frames:
         times: s, one for each frame.
         at: "nodes", or "cells" for OVF.
         Ms, fraction: (*cells), where the file has them.
+        order: of the magnet; 2 where the file does not say.
         scalars, units: name -> one number for each frame, and its unit.
     """
 
@@ -90,6 +93,7 @@ class Frames:
     at: str = "nodes"
     Ms: Tensor | None = None
     fraction: Tensor | None = None
+    order: int = 2
     scalars: dict[str, Tensor] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     close: Callable[[], None] = lambda: None
@@ -103,6 +107,7 @@ class Frames:
             about = {
                 "Ms": found.Ms,
                 "fraction": found.fraction,
+                "order": found.order or 2,
                 "scalars": found.scalars,
                 "units": found.units,
                 "close": found.close,
@@ -110,7 +115,8 @@ class Frames:
             return cls(path, found.mesh, found, found.times, **about)
         if kind == "ovf":
             read = read_ovf(path)
-            return cls(path, read.mesh, [read], [read.t if read.t is not None else 0.0], "cells")
+            t = read.t if read.t is not None else 0.0
+            return cls(path, read.mesh, [read], [t], "cells", order=read.order or 2)
         if kind == "npz":
             return cls(path, *_npz(path))
         raise FileFormatError(f"{path}: a {kind} file holds no field with a mesh; expected a trajectory, an OVF or an npz file")
@@ -129,9 +135,10 @@ class Frames:
         """The Magnet; without Ms in the file one that fills the mesh, of cells those that are not empty."""
         if self.at == "cells":
             data = self.frames[0].data
-            return Magnet(self.mesh, 1.0, fraction=data.ne(0).any(0).to(data.dtype), dtype=data.dtype)
+            return Magnet(self.mesh, 1.0, fraction=data.ne(0).any(0).to(data.dtype), order=self.order, dtype=data.dtype)
         dtype = self.frames[0].dtype if len(self.times) else None
-        return Magnet(self.mesh, 1.0 if self.Ms is None else self.Ms, fraction=self.fraction, dtype=dtype)
+        Ms = 1.0 if self.Ms is None else self.Ms
+        return Magnet(self.mesh, Ms, fraction=self.fraction, order=self.order, dtype=dtype)
 
     @property
     def where(self) -> Magnet | Mesh:
@@ -140,7 +147,7 @@ class Frames:
 
 
 def _npz(path):
-    """Mesh, frames, times, place, Ms and fraction."""
+    """Mesh, frames, times, place, Ms, fraction and order."""
     arrays, mesh = read_npz(path)
     if mesh is None or "m" not in arrays:
         raise FileFormatError(f"{path}: expected the arrays m, n, dx, origin and pbc; it has {sorted(arrays)}")
@@ -155,7 +162,9 @@ def _npz(path):
     if len(times) != len(frames):
         raise FileFormatError(f"{path}: {len(times)} times for {len(frames)} frames")
     maps = [torch.from_numpy(arrays[name]).to(m.dtype) if name in arrays else None for name in ("Ms", "fraction")]
-    return mesh, frames, times, "nodes", *maps
+    with reading(path, FileFormatError):
+        order = as_order(arrays["magnet_order"].tolist(), "magnet_order") if "magnet_order" in arrays else 2
+    return mesh, frames, times, "nodes", *maps, order
 
 
 def _to_trajectory(source, target, overwrite):
@@ -205,6 +214,7 @@ def _to_npz(source, target, overwrite):
     else:
         arrays = {"m": source.frames[:], "t": torch.as_tensor(source.times), **source.scalars}
     arrays |= {name: getattr(source, name) for name in ("Ms", "fraction") if getattr(source, name) is not None}
+    arrays |= {"magnet_order": source.order} if source.Ms is not None else {}
     write_npz(target, arrays, source.mesh, overwrite=overwrite)
 
 

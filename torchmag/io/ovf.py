@@ -34,6 +34,7 @@ class OVF:
         t: simulation time, s, if the description tells it.
         version: 1 or 2.
         format: "text", "binary4" or "binary8".
+        order: of the magnet (`Magnet.order`), if the description tells it.
     """
 
     mesh: Mesh
@@ -45,11 +46,12 @@ class OVF:
     t: float | None
     version: int
     format: str
+    order: int | None = None
 
     def __repr__(self):
         return (
             f"OVF({self.title!r}, {self.mesh}, data={tuple(self.data.shape)} {self.data.dtype} {'/'.join(self.labels)} in "
-            f"{'/'.join(self.units)}, t={self.t}, version={self.version}, format={self.format!r})"
+            f"{'/'.join(self.units)}, t={self.t}, version={self.version}, format={self.format!r}, order={self.order})"
         )
 
     def as_cells(self, mesh: Mesh | None = None) -> Tensor:
@@ -125,6 +127,7 @@ def read_ovf(path, *, dim: int | None = None, strict: bool = True) -> OVF:
             t=header.t,
             version=header.version,
             format=header.representation,
+            order=header.order,
         )
 
 

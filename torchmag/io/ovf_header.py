@@ -18,6 +18,7 @@ AGREE = 1e-6
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 ELEMENT = re.compile(r'\{([^{}]*)\}|"([^"]*)"|([^\s{}"]+)')
 TIME = re.compile(rf"total simulation time:\s*({NUMBER.pattern})\s*s", re.IGNORECASE)
+ORDER = re.compile(r"order of accuracy in space: ([246])")
 
 PER_AXIS = [f"{axis}{name}" for name in ("base", "stepsize", "nodes", "min", "max") for axis in "xyz"]
 KNOWN = {
@@ -54,6 +55,11 @@ class Header:
             if found := TIME.fullmatch(line.strip()):
                 return float(found[1]) if float(found[1]) >= 0 else None
         return None
+
+    @property
+    def order(self) -> int | None:
+        """Of the magnet, as torchmag notes it in the description; None where it is not given."""
+        return next((int(found[1]) for line in self.description if (found := ORDER.fullmatch(line.strip()))), None)
 
 
 def read_header(file, strict: bool) -> Header:

@@ -41,7 +41,7 @@ def write_ovf(
     Args:
         path: of the file.
         values: with at="nodes" (3, *nodes); with at="cells" (C, *cells) or, a scalar, (*cells).
-        where: the body or the mesh.
+        where: the body, whose order goes into the description, or the mesh.
         format: "binary8" keeps every bit, "binary4" rounds to float32 (6e-8), "text" keeps every bit.
         version: 2, or 1, which holds vectors only.
         title, unit, labels: for the header, without line breaks; a label for each component.
@@ -71,7 +71,7 @@ def write_ovf(
         raise ValueError("write_ovf: values are not finite")
     if format == "binary4" and np.abs(numbers).max() > np.finfo(np.float32).max:
         raise ValueError("write_ovf: values too large for binary4; use binary8")
-    head = _header_lines(mesh, numbers.shape[-1], version, title, unit, labels, t)
+    head = _header_lines(mesh, numbers.shape[-1], version, title, unit, labels, t, where.order if where is not mesh else None)
     digest = hashlib.sha256()
     with replacing(path, overwrite=overwrite) as file:
         for part in _parts(head, numbers, format, version):
@@ -103,7 +103,7 @@ def _cells(values, where, mesh, at):
     return cells
 
 
-def _header_lines(mesh, valuedim, version, title, unit, labels, t):
+def _header_lines(mesh, valuedim, version, title, unit, labels, t, order):
     if labels is None:
         word = title if LABEL.fullmatch(title) else "value"
         labels = [f"{word}_{axis}" for axis in "xyz"] if valuedim == 3 else [word] * valuedim
@@ -122,6 +122,7 @@ def _header_lines(mesh, valuedim, version, title, unit, labels, t):
     ]
     lines += [f"Title: {title}", "Desc: written by torchmag, cell values"]
     lines += [f"Desc: Total simulation time: {float(t)!r} s"] if t is not None else []
+    lines += [f"Desc: order of accuracy in space: {order}"] if order is not None else []
     lines += ["meshtype: rectangular", "meshunit: m"]
     lines += [f"{axis}base: {o + 0.5 * h!r}" for axis, o, h in zip("xyz", origin, dx)]
     lines += [f"{axis}stepsize: {h!r}" for axis, h in zip("xyz", dx)]

@@ -27,15 +27,15 @@ class Trajectory:
             trajectory.append(t, m, E=energy.energy(m))
 
     Going on after a restart, from the first 20 frames: `Trajectory.open(path, mode="append", frames=20)`.
-    Reading: `Trajectory.open(path)`, then `len(trajectory)`, `trajectory[i]`, `.times`, `.scalars`, `.mesh`, `.Ms`.
+    Reading: `Trajectory.open(path)`, then `len(trajectory)`, `trajectory[i]`, `.times`, `.scalars`, `.mesh`, `.Ms`, `.order`.
 
     A process killed at any moment leaves a file with the frames appended so far.  What it was about to change may lie in
     a journal beside it (`NAME.journal`): opening the file here takes it into account, opening it to append cleans up.
 
     Args:
         path: of the file; `.vtkhdf` is the suffix that ParaView knows.
-        where: the Magnet, whose Ms and fraction are stored too (Ms without a graph, values that depend on t or m are
-            left out), or the Mesh alone.
+        where: the Magnet, whose order, Ms and fraction are stored too (Ms without a graph, values that depend on t or m
+            are left out), or the Mesh alone.
         scalars: name -> unit of numbers that come with each frame.
         dtype: of the stored m; by default the Magnet's, or torch's.
         compression: gzip level 0 (none) to 9.
@@ -61,9 +61,9 @@ class Trajectory:
     ):
         path, units = Path(path), vtkhdf.checked_units(dict(scalars or {}))
         if isinstance(where, Magnet):
-            mesh, dtype, maps = where.mesh, dtype or where.reference.dtype, _maps(where)
+            mesh, dtype, maps, order = where.mesh, dtype or where.reference.dtype, _maps(where), where.order
         elif isinstance(where, Mesh):
-            mesh, dtype, maps = where, dtype or torch.get_default_dtype(), {}
+            mesh, dtype, maps, order = where, dtype or torch.get_default_dtype(), {}, None
         else:
             raise TypeError(f"Trajectory: where is a {type(where).__name__}, expected a torchmag.Magnet or a torchmag.Mesh")
         if dtype not in vtkhdf.DTYPES.values():
@@ -74,7 +74,7 @@ class Trajectory:
             raise FileExistsError(f"{path} exists; pass overwrite=True, or open it with Trajectory.open(path, mode='append')")
         floats = str(dtype).removeprefix("torch.")
         maps = {name: values.astype(floats) for name, values in maps.items()}
-        header = vtkhdf.header_of(mesh, dtype, units, maps)
+        header = vtkhdf.header_of(mesh, dtype, units, maps, order)
         self._disk = JournaledFile(path, "w", sync=sync)
         self._file = h5py.File(self._disk, "w", libver=("v110", "v110"))
         vtkhdf.create(self._file, header, maps, compression)
@@ -146,6 +146,11 @@ class Trajectory:
         """Magnetic fraction of each cell: (*cells); None if it was not stored."""
         return self._map("fraction")
 
+    @property
+    def order(self) -> int | None:
+        """Of the magnet, its accuracy in space: 2 in files written before there were others; None of a mesh alone."""
+        return self._order
+
     def __len__(self) -> int:
         return len(self._times)
 
@@ -211,11 +216,11 @@ class Trajectory:
         self.close()
 
     def __repr__(self):
-        return f"Trajectory({str(self.path)!r}, {len(self)} frames, mesh={self.mesh})"
+        return f"Trajectory({str(self.path)!r}, {len(self)} frames, mesh={self.mesh}, order={self.order})"
 
     def _take(self, path, mode, header, maps):
         self.path, self._mode, self._maps = path, mode, maps
-        self.mesh, self.dtype, self.units, _ = vtkhdf.parse_header(header)
+        self.mesh, self.dtype, self.units, _, self._order = vtkhdf.parse_header(header)
         self._digest = hashlib.sha256(header).digest()
 
     def _check(self, t, m, scalars):

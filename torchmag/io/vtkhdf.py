@@ -26,19 +26,38 @@ from torch import Tensor
 
 from torchmag.errors import TrajectoryError
 from torchmag.mesh import Mesh
+from torchmag.midpoints import as_order
 
 FORMAT, VERSION = "torchmag trajectory", 1
 CHUNK_BYTES = 4 << 20
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 DIGESTS = "torchmag/digests"
 MAPS = {"Ms", "fraction"}
-RESERVED = {"t", "m", "x", "y", "z", "component", "VTKHDF", "torchmag", "n", "dx", "origin", "pbc", "Ms", "fraction"}
+RESERVED = {
+    "t",
+    "m",
+    "x",
+    "y",
+    "z",
+    "component",
+    "VTKHDF",
+    "torchmag",
+    "n",
+    "dx",
+    "origin",
+    "pbc",
+    "Ms",
+    "fraction",
+    "magnet_order",
+}
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 UNIT = re.compile(r"[A-Za-z0-9%^*/.() -]{0,32}")
 
 
-def header_of(mesh: Mesh, dtype: torch.dtype, units: dict[str, str], maps: dict[str, np.ndarray]) -> bytes:
-    """What fixes the meaning of a file, as canonical JSON."""
+def header_of(
+    mesh: Mesh, dtype: torch.dtype, units: dict[str, str], maps: dict[str, np.ndarray], order: int | None = None
+) -> bytes:
+    """What fixes the meaning of a file, as canonical JSON; `order` of the magnet, None of a mesh alone."""
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -46,6 +65,7 @@ def header_of(mesh: Mesh, dtype: torch.dtype, units: dict[str, str], maps: dict[
         "dx": mesh.dx,
         "origin": mesh.origin,
         "pbc": ["inf" if math.isinf(images) else images for images in mesh.pbc],
+        "order": order,
         "dtype": str(dtype).removeprefix("torch."),
         "scalars": [[name, unit] for name, unit in units.items()],
         "maps": {name: hashlib.sha256(values.tobytes()).hexdigest() for name, values in maps.items()},
@@ -53,8 +73,8 @@ def header_of(mesh: Mesh, dtype: torch.dtype, units: dict[str, str], maps: dict[
     return json.dumps(content, allow_nan=False).encode()
 
 
-def parse_header(header: bytes) -> tuple[Mesh, torch.dtype, dict[str, str], dict[str, str]]:
-    """Mesh, dtype, scalars with units, maps with SHA-256."""
+def parse_header(header: bytes) -> tuple[Mesh, torch.dtype, dict[str, str], dict[str, str], int | None]:
+    """Mesh, dtype, scalars with units, maps with SHA-256, order of the magnet."""
     content = json.loads(header)
     if content.get("format") != FORMAT or content.get("version") != VERSION:
         raise TrajectoryError(
@@ -65,7 +85,10 @@ def parse_header(header: bytes) -> tuple[Mesh, torch.dtype, dict[str, str], dict
     maps = dict(content["maps"])
     if not set(maps) <= MAPS:
         raise TrajectoryError(f"maps {sorted(maps)[:5]}, expected some of {sorted(MAPS)}")
-    return mesh, DTYPES[content["dtype"]], checked_units(dict(content["scalars"])), maps
+    # Written before there were others, a file is of order 2.
+    order = content.get("order", 2)
+    order = None if order is None else as_order(order, "header")
+    return mesh, DTYPES[content["dtype"]], checked_units(dict(content["scalars"])), maps, order
 
 
 def checked_units(units: dict[str, str]) -> dict[str, str]:
@@ -108,7 +131,7 @@ def from_file(values: np.ndarray, mesh: Mesh) -> Tensor:
 
 def create(file: h5py.File, header: bytes, maps: dict[str, np.ndarray], compression: int):
     """Lay out an empty trajectory."""
-    mesh, dtype, units, _ = parse_header(header)
+    mesh, dtype, units, *_ = parse_header(header)
     vtk = file.create_group("VTKHDF")
     for name, value in vtk_attributes(mesh).items():
         vtk.attrs[name] = value
