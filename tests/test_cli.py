@@ -7,6 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
+import torchmag as tm
+from torchmag.cases import standard_problem_4
 from torchmag.cli import main
 from torchmag.io import hdf5
 
@@ -23,7 +25,7 @@ def test_sp4_writes_everything_and_judges_the_numbers(tmp_path, capsys):
     arrays, attributes = hdf5.read(out / "sp4.h5")
     assert arrays["field2/m"].shape == (201, 3, 21, 6)
     assert arrays["field2/t"][-1] == pytest.approx(1e-9)
-    assert list(attributes["n"]) == [20, 5]
+    assert list(attributes["n"]) == [20, 5] and attributes["order"] == tm.Magnet(tm.Mesh(1, (1e-9,) * 3), 1.0).order
     with h5py.File(out / "sp4.h5") as file:
         assert file["field2/t"].attrs["units"] == "s"
     assert (out / "table.csv").read_text().startswith("quantity,unit,got,reference")
@@ -31,6 +33,14 @@ def test_sp4_writes_everything_and_judges_the_numbers(tmp_path, capsys):
 
     assert main([*COARSE, "--out", str(out)]) == 2
     assert "--force" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("order", [2, 4, 6])
+def test_sp4_takes_an_order(tmp_path, monkeypatch, order):
+    seen = []
+    monkeypatch.setattr(standard_problem_4, "run", lambda fields, options, *_, **__: seen.append(options) or True)
+    assert main(["sp4", "--order", str(order), "--out", str(tmp_path)]) == 0
+    assert standard_problem_4.film(seen[0]).order == order
 
 
 def test_a_missing_device_is_an_error(tmp_path, capsys):
@@ -42,7 +52,9 @@ def test_a_missing_device_is_an_error(tmp_path, capsys):
     assert "no CUDA device" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["sp4", "--cell", "5"], ["sp4", "--field", "3"], ["nonsense"], []])
+@pytest.mark.parametrize(
+    "arguments", [["sp4", "--cell", "5"], ["sp4", "--field", "3"], ["sp4", "--order", "3"], ["nonsense"], []]
+)
 def test_bad_arguments(arguments):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
@@ -73,6 +85,9 @@ def test_bench(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[2:]] == ["6x4", "5"]
     assert all(0 < float(line.split()[3]) <= float(line.split()[4]) for line in lines[2:])
+    for order in ("2", "6"):
+        assert main(["bench", "5", "--seconds", "0.01", "--order", order]) == 0
+        assert capsys.readouterr().out.split()[-1] == order
     for wrong in (["bench", "6by4"], ["bench", "0x4"], ["bench", "--batch", "0"]):
         with pytest.raises(SystemExit) as error:
             main(wrong)

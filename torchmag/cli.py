@@ -30,6 +30,7 @@ def _add_sp4(commands):
     sp4.add_argument("--field", choices=("1", "2", "both"), default="1", help="applied field (default 1)")
     sp4.add_argument("--cell", type=_length, default=5e-9, metavar="METRES", help="cell size in the plane (default 5e-9)")
     sp4.add_argument("--dim", type=int, choices=(2, 3), default=2, help="2D mesh or 3D with one layer (default 2)")
+    sp4.add_argument("--order", type=int, choices=(2, 4, 6), help="of accuracy in space (default that of Magnet)")
     sp4.add_argument("--dtype", choices=("float32", "float64"), default="float64")
     sp4.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
     sp4.add_argument("--compile", action="store_true", help="compile the right-hand side with torch.compile")
@@ -51,6 +52,7 @@ def _run_sp4(options):
     chosen = standard_problem_4.Options(
         cell=options.cell,
         dim=options.dim,
+        order=options.order,
         dtype=getattr(torch, options.dtype),
         device=options.device,
         compile=options.compile,

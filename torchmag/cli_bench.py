@@ -11,6 +11,7 @@ def add_command(commands) -> None:
     """Add `bench` to the commands."""
     bench = commands.add_parser("bench", help="time the right-hand side (exchange and demagnetising field) on this machine")
     bench.add_argument("meshes", nargs="*", type=_cells, metavar="NXxNY[xNZ]", help=f"cells (default {' '.join(MESHES)})")
+    bench.add_argument("--order", type=int, choices=(2, 4, 6), help="of accuracy in space (default that of Magnet)")
     bench.add_argument("--dtype", choices=("float32", "float64"), default="float64")
     bench.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
     bench.add_argument("--threads", type=_count, help="of torch (default: its own)")
@@ -36,23 +37,24 @@ def _run(options):
         f"{where}, torch {torch.__version__}, {torch.get_num_threads()} threads, {options.dtype}, batch of {options.batch}, {kind}, "
         f"{'compiled convolution' if own else 'FFT of torch'}"
     )
-    print(f"{'cells':>12} {'set-up s':>9} {'first s':>8} {'least ms':>9} {'median ms':>10}")
+    print(f"{'cells':>12} {'set-up s':>9} {'first s':>8} {'least ms':>9} {'median ms':>10} {'order':>6}")
     for n in options.meshes or [_cells(mesh) for mesh in MESHES]:
-        setup, first, times = _measure(n, options)
+        setup, first, times, order = _measure(n, options)
         least, middle = times[0] * 1e3, times[len(times) // 2] * 1e3
-        print(f"{'x'.join(map(str, n)):>12} {setup:9.2f} {first:8.2f} {least:9.3g} {middle:10.3g}", flush=True)
+        print(f"{'x'.join(map(str, n)):>12} {setup:9.2f} {first:8.2f} {least:9.3g} {middle:10.3g} {order:6}", flush=True)
     return 0
 
 
 def _measure(n, options):
-    """Seconds of the set-up and of the first call, and of every later one, sorted."""
+    """Seconds of the set-up and of the first call, and of every later one, sorted; the order of the magnet."""
     import torch
 
     import torchmag as tm
 
+    chosen = {} if options.order is None else {"order": options.order}
     start = time.perf_counter()
     mesh, dtype = tm.Mesh(n, (5e-9, 5e-9, 3e-9)), getattr(torch, options.dtype)
-    film = tm.Magnet(mesh, 8e5, dtype=dtype, device=options.device)
+    film = tm.Magnet(mesh, 8e5, dtype=dtype, device=options.device, **chosen)
     llg = tm.LLG(tm.Exchange(film, 1.3e-11) + tm.Demag(film), alpha=0.02)
     m = torch.stack([tm.random(mesh, seed=seed, dtype=torch.float64) for seed in range(options.batch)]).to(film.reference)
     t, values = torch.zeros((), dtype=torch.float64), llg.prepare()
@@ -68,7 +70,7 @@ def _measure(n, options):
             found.append(time.perf_counter() - begin)
             if len(found) == 1:
                 setup = begin - start
-    return setup, found[0], sorted(found[2:])
+    return setup, found[0], sorted(found[2:]), film.order
 
 
 def _cells(text):

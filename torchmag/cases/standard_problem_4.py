@@ -38,10 +38,11 @@ CROSSING = {1: 138.464e-12, 2: 136.841e-12}
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line may choose."""
+    """What the command line may choose; order None: that of `Magnet`."""
 
     cell: float = 5e-9
     dim: int = 2
+    order: int | None = None
     dtype: torch.dtype = torch.float64
     device: str = "cpu"
     compile: bool = False
@@ -53,7 +54,8 @@ def film(options: Options) -> Magnet:
     nx, ny = (max(1, round(side / options.cell)) for side in SIZE[:2])
     dx = (SIZE[0] / nx, SIZE[1] / ny, SIZE[2])
     n = (nx, ny) if options.dim == 2 else (nx, ny, 1)
-    return Magnet(Mesh(n, dx), Ms=8e5, dtype=options.dtype, device=options.device)
+    chosen = {} if options.order is None else {"order": options.order}
+    return Magnet(Mesh(n, dx), Ms=8e5, dtype=options.dtype, device=options.device, **chosen)
 
 
 def s_state(energy, options: Options) -> Tensor:
@@ -165,7 +167,9 @@ def run(fields: tuple[int, ...], options: Options, out: Path, *, force: bool = F
     out.mkdir(parents=True, exist_ok=True)
     magnet = film(options)
     cells = "x".join(map(str, magnet.mesh.cells))
-    print(f"muMAG standard problem 4: {cells} cells, {str(options.dtype)[6:]}, {options.device}{', compiled' * options.compile}")
+    print(
+        f"muMAG standard problem 4: {cells} cells, order {magnet.order}, {str(options.dtype)[6:]}, {options.device}{', compiled' * options.compile}"
+    )
     energy = Exchange(magnet, A=1.3e-11) + Demag(magnet)
     with torch.no_grad():
         m = s_state(energy, options)
@@ -191,6 +195,7 @@ def run(fields: tuple[int, ...], options: Options, out: Path, *, force: bool = F
     attributes = {
         "n": magnet.mesh.n,
         "dx_m": magnet.mesh.dx,
+        "order": magnet.order,
         "Ms_A_per_m": 8e5,
         "A_J_per_m": 1.3e-11,
         "alpha": 0.02,
