@@ -76,6 +76,21 @@ def test_largest_angle_and_torque():
     torch.testing.assert_close(tm.max_torque(zeeman, torch.stack([m, 0.5 * m])), torch.tensor([1e5, 0.5e5]))
 
 
+@pytest.mark.parametrize("wraps", [False, True])
+def test_across_an_empty_cell_no_nodes_are_neighbours(wraps):
+    mesh = tm.Mesh((2, 4), (2e-9,) * 3, pbc=(0, int(wraps), 0))
+    Ms = torch.full(mesh.cells, 8e5)
+    Ms[:, 1] = Ms[:, 3] = 0
+    magnet = tm.Magnet(mesh, Ms)
+    # Nodes 0 and 1 of y are one layer, 2 and 3 the other.
+    m = torch.zeros(3, *mesh.nodes)
+    m[0] = 1
+    m[0, :, 2:4] = -1
+    assert float(tm.max_angle(m, magnet)) == 0
+    m[:, 1, 2] = torch.tensor([-math.cos(0.3), math.sin(0.3), 0])
+    torch.testing.assert_close(tm.max_angle(torch.stack([m, m.roll(1, 0)]), magnet), torch.tensor([0.3, 0.3]))
+
+
 def test_planes_that_do_not_exist():
     with pytest.raises(ValueError, match="axis"):
         tm.topological_charge(tm.uniform(film().mesh, (0, 0, 1)), film(), axis=0)
