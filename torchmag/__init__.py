@@ -49,6 +49,7 @@ from torchmag.errors import (
     MaxStepsError,
     NonFiniteError,
     OVFError,
+    ResolutionWarning,
     StepSizeError,
     SweepError,
     TableError,

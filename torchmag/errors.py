@@ -42,6 +42,10 @@ class GradientWarning(RuntimeWarning):
     """A sample of a batch without a gradient; the others have theirs."""
 
 
+class ResolutionWarning(RuntimeWarning):
+    """Cells too large for m: it turns between neighbouring nodes by more than the order of the magnet carries (see `max_angle`)."""
+
+
 class SweepError(RuntimeError):
     """A sweep of which some points failed.
 

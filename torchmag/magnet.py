@@ -34,6 +34,9 @@ class Magnet(Sealed, Parametric):
             vacuum everywhere.
     """
 
+    # Whether a ResolutionWarning was given.
+    _told_coarse = False
+
     def __init__(self, mesh: Mesh, Ms, fraction=None, *, order: int = 2, dtype: torch.dtype | None = None, device=None):
         super().__init__()
         if not isinstance(mesh, Mesh):

@@ -20,6 +20,7 @@ from torchmag.simulation.results import Loop, Run
 from torchmag.simulation.running import Running
 from torchmag.solvers.progress import Progress
 from torchmag.solvers.relax import Relaxation, relax
+from torchmag.solvers.resolution import warn_if_coarse
 
 KIND = "simulation"
 
@@ -111,6 +112,8 @@ class Simulation(Continued):
         Raises:
             NonFiniteError, StepSizeError: as `tm.solve`; nothing that is not finite is logged.
             Interrupted: SIGTERM, after the checkpoint was written.
+        Warns:
+            ResolutionWarning: as `tm.solve`.
         """
         if isinstance(until, bool) or not isinstance(until, Real) or not math.isfinite(until):
             raise ValueError(f"run: until = {until!r}, expected a time in s")
@@ -123,6 +126,8 @@ class Simulation(Continued):
         begin = lambda: running.begin(what, state)
         with self._phase(call, running.state, begin), Bar("run", self._t, until, self.show) as bar:
             result = running.run(lambda t, dt: bar.at(t, f" {in_units(t)}, step {in_units(dt)}"))
+            if self.llg.temperature is None:
+                warn_if_coarse(self._progress.m, self.llg.magnet, running.system.values["energy"]["magnet"], "Simulation.run")
             self._leave(call, vars(result))
         return result
 

@@ -17,6 +17,7 @@ class Running:
 
     Attributes:
         progress: of the solver.
+        system: that is integrated, once it runs.
         events: of each one: what to look for, the last value, and when it happened.
         steps: made.
         ended_by: once it is known.
@@ -72,7 +73,7 @@ class Running:
         sim, progress = self.sim, self.progress
         begun, start = progress.begun, progress.start if progress.begun else sim._t
         system, steps = segment(sim.llg, progress, start, self.until, **sim.options)
-        sim._progress = progress
+        sim._progress, self.system = progress, system
         if not begun:
             self._log_start(start)
         if self.ended_by is None:

@@ -17,6 +17,7 @@ from torchmag.solvers.descent import Search, begin, descend
 from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape
 from torchmag.solvers.lbfgs import LBFGS
+from torchmag.solvers.resolution import warn_if_coarse
 from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
 from torchmag.solvers.system import require_count
 from torchmag.term import as_time, check_field
@@ -87,6 +88,8 @@ def minimize(
             record.
         NonFiniteError: a field that is not finite at m0.
         GradientError: in the backward pass: m is no equilibrium, or the loss depends on a motion that costs no energy.
+    Warns:
+        ResolutionWarning: the cells are too large for m (see `max_angle`); once for a magnet.
     """
     if not isinstance(energy, Energy):
         hint = "; give llg.energy" if isinstance(getattr(energy, "energy", None), Energy) else ""
@@ -117,6 +120,7 @@ def minimize(
     if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
         field = lambda m, values: energy.field(m, now, values)
         m = attach(Balance(field, values, resolved, live, landscape, "minimize", residual, tolerance), m, m0)
+    warn_if_coarse(m, energy.magnet, values["magnet"], "minimize")
     if info:
         return m, record
     if not record.converged:

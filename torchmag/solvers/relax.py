@@ -17,6 +17,7 @@ from torchmag.solvers.bosh3 import BOSH3
 from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape
 from torchmag.solvers.progress import Progress
+from torchmag.solvers.resolution import warn_if_coarse
 from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
 from torchmag.solvers.stepper import require_finite
 from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
@@ -76,6 +77,8 @@ def relax(
     Raises:
         ConvergenceError: not converged after max_steps (without `info`); carries m and the record.
         GradientError: in the backward pass: m is no equilibrium, or the loss depends on a motion that costs no energy.
+    Warns:
+        ResolutionWarning: the cells are too large for m (see `max_angle`); once for a magnet.
     """
     require_llg(llg, m0, "relax")
     require_count("relax: max_steps", max_steps)
@@ -98,6 +101,7 @@ def relax(
         resolved, live = trainable(values), leaves(llg)
         if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
             m = _with_gradient(llg, values, m, m0, as_time(t, "relax"), resolved, live, residual, tolerance)
+    warn_if_coarse(m, llg.magnet, values["energy"]["magnet"], "relax")
     if info:
         return m, record
     if not record.converged:

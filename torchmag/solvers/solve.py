@@ -19,6 +19,7 @@ from torchmag.solvers.gyro5 import GYRO5
 from torchmag.solvers.heun import heun_steps, without_noise
 from torchmag.solvers.outputs import Outputs
 from torchmag.solvers.progress import Progress
+from torchmag.solvers.resolution import warn_if_coarse
 from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
 from torchmag.solvers.stepper import Step, System
 from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
@@ -84,6 +85,8 @@ def solve(
         ValueError, TypeError: bad arguments.
         NonFiniteError, StepSizeError, MaxStepsError: an integration that cannot go on, with t, dt and the term at fault.  A sample
             of a batch that cannot go on alone is NaN from there on, with a DivergedWarning that names it.
+    Warns:
+        ResolutionWarning: the cells are too large for m at the last time (see `max_angle`); once for a magnet, not with a temperature.
     """
     require_llg(llg, m0, "solve")
     times = require_times(t)
@@ -111,19 +114,24 @@ def solve(
                 callback(*_end_and_length(accepted), accepted.m1)
 
     resolved, live = trainable(values), leaves(llg)
+    needed = torch.is_grad_enabled() and (m.requires_grad or bool(resolved or live))
     if gradient == "adjoint":
         options = _adjoint_options(method, rtol, atol, step, max_steps, times)
-        return adjoint_solution(llg, system, times, m, resolved, live, options, check)
-    needed = torch.is_grad_enabled() and (m.requires_grad or bool(resolved or live))
-    if needed and can_repeat(method) and not is_transformed((m, *every_tensor(values, llg))):
+        found = adjoint_solution(llg, system, times, m, resolved, live, options, check)
+    elif needed and can_repeat(method) and not is_transformed((m, *every_tensor(values, llg))):
         path = make_path(system, times, steps, m, resolved, live, _stages(method), memory)
-        return Solution.apply(path, m, *path.resolved, *path.live)
-    outputs = Outputs(times, m)
-    quiet = (system.stage or system.whole) is not None and not needed and not taped
-    for accepted in _without_tape(steps(m)) if quiet else steps(m):
-        for hit in outputs.hits(accepted):
-            outputs.add(hit, hit.state(accepted, times[hit.position], system))
-    return outputs.stacked()
+        found = Solution.apply(path, m, *path.resolved, *path.live)
+    else:
+        outputs = Outputs(times, m)
+        quiet = (system.stage or system.whole) is not None and not needed and not taped
+        for accepted in _without_tape(steps(m)) if quiet else steps(m):
+            for hit in outputs.hits(accepted):
+                outputs.add(hit, hit.state(accepted, times[hit.position], system))
+        found = outputs.stacked()
+    # Noise turns m from node to node on any grid.
+    if llg.temperature is None:
+        warn_if_coarse(found.detach()[-1], llg.magnet, values["energy"]["magnet"], "solve")
+    return found
 
 
 @torch.no_grad()  # entered and left at every step, not held while the caller works
