@@ -47,7 +47,7 @@ class TestInterlayerExchange(EnergyContract):
         if mesh.cells[0] == 2:
             Ms = Ms.new_zeros(mesh.cells)
             Ms[0] = 8e5
-        return tm.Magnet(mesh, Ms.to(dtype))
+        return tm.Magnet(mesh, Ms.to(dtype), order=self.order)
 
     def term(self, magnet):
         if magnet.mesh.cells[0] == 2:  # too thin for two layers: couple nothing
