@@ -232,6 +232,11 @@ def _sum(order):
     return tm.Sum(tm.Exchange(magnet, 1e-11))
 
 
+def test_the_order_is_shown():
+    for order in (2, 4, 6):
+        assert f"order={order}" in repr(_sum(order).magnet) and f"order={order}" in repr(_sum(order))
+
+
 def test_terms_of_different_order():
     with pytest.raises(ValueError, match="of order 4 where this Sum's is of order 6"):
         _sum(6) + _sum(4)
