@@ -235,9 +235,10 @@ RING, SPACING, FIELD, STIFFNESS, T, SAMPLES = 8, 4e-9, 2e6, 1e-11, 30.0, 1500
 
 
 def second_difference(a, order):
-    """(k h)^2 as the scheme has it: of the slope 2 s (1 + s^2 / 6 + 3 s^4 / 40), s = sin(k h / 2)."""
+    """(k h)^2 as the scheme has it: of the slope 2 s (1 + s^2 / 6 + 3 s^4 / 40), s = sin(k h / 2), to order 4 and 6 smoothed by 1 - s^8 / 4."""
     s = math.sin(a / 2)
-    return (2 * s * sum(c * s**p for p, c in list(zip((0, 2, 4), (1, 1 / 6, 3 / 40)))[: order // 2])) ** 2
+    smooth = 1 - s**8 / 4 if order > 2 else 1
+    return (smooth * 2 * s * sum(c * s**p for p, c in list(zip((0, 2, 4), (1, 1 / 6, 3 / 40)))[: order // 2])) ** 2
 
 
 @torch.no_grad()
