@@ -161,6 +161,19 @@ def test_compiled_once(tmp_path):
 
 
 @needs_compiler
+def test_compiled_again_with_another_header(tmp_path, monkeypatch):
+    source, header = tmp_path / "width.cpp", tmp_path / "registers.h"
+    source.write_text('#include "registers.h"\nextern "C" int width() { return W<double>; }\n')
+    widths = []
+    for text in (native.HEADER.read_text(), "template <class T> constexpr int W = 3;\n"):
+        header.write_text(text)
+        with monkeypatch.context() as patch:
+            patch.setattr(native, "HEADER", header)
+            widths.append(native._load(tmp_path / "cache", shutil.which("c++"), source).width())
+    assert widths[0] in (2, 4, 8) and widths[1] == 3
+
+
+@needs_compiler
 def test_nowhere_to_keep_it(tmp_path):
     (tmp_path / "file").write_text("")
     assert field_in_a_new_process(TORCHMAG_CACHE=str(tmp_path / "file" / "cache"))[1:] == (True, "")

@@ -16,6 +16,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+# What all of it may include.
+HEADER = Path(__file__).with_name("registers.h")
 OPTIONS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fPIC", "-shared")
 # What some compilers do not know, in the order in which it is given up: OpenMP (Apple's clang), then a name of the processor.
 TUNING = (("-march=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
@@ -47,7 +49,8 @@ def _folder():
 
 
 def _load(folder, compiler, source):
-    key = hashlib.sha256(repr((source.read_text(), compiler, OPTIONS, TUNING, _processor())).encode()).hexdigest()[:16]
+    made_of = source.read_text(), HEADER.read_text(), compiler, OPTIONS, TUNING, _processor()
+    key = hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
     path = folder / f"{source.stem}-{key}.so"
     if path.is_file():
         with contextlib.suppress(OSError):  # damaged
@@ -70,7 +73,7 @@ def _load(folder, compiler, source):
 def _compile(compiler, source, path):
     for tuning in TUNING:
         try:
-            command = [compiler, *OPTIONS, *tuning, str(source), "-o", str(path)]
+            command = [compiler, *OPTIONS, *tuning, f"-I{HEADER.parent}", str(source), "-o", str(path)]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
             return
         except subprocess.CalledProcessError as error:
