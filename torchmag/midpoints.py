@@ -29,8 +29,9 @@ VALUE, SLOPE, MOMENT = "value", "slope", "moment"
 _SERIES = {VALUE: (1 / 8, 3 / 128), SLOPE: (1 / 24, 3 / 640), MOMENT: (1 / 6, 1 / 30)}
 
 # Waves of two cells would have 1.5 times the exchange of second differences, and steps limited by stability be shorter: slopes are those
-# of (1 - SMOOTHING sum_a L_a^4) m, with the factor 1 - 1/4 sum_a sin^8(k_a h_a / 2), which is 1/4 at the least.
+# of (1 - SMOOTHING sum_a L_a^POWER) m, with the factor 1 - 1/4 sum_a sin^8(k_a h_a / 2), which is 1/4 at the least.
 SMOOTHING = 1 / 1024
+POWER = 4
 
 # For each axis what to take there, None for the nodes themselves.
 Pattern = tuple[str | None, ...]
@@ -144,11 +145,11 @@ class Midpoints:
         return share * self._sharpened(self._against(body.inverse) * x, kinds, body)
 
     def smooth(self, x: Tensor, body: Links | None = None, transposed: bool = False) -> Tensor:
-        """What slopes are taken of: (1 - SMOOTHING sum_a L_a^4) x, or the transpose; (*batch, components, *nodes) -> same."""
+        """What slopes are taken of: (1 - SMOOTHING sum_a L_a^POWER) x, or the transpose; (*batch, components, *nodes) -> same."""
         found = x
         for axis in range(self.dim):
             curved = x
-            for _ in range(4):
+            for _ in range(POWER):
                 if body is None:
                     curved = self._bent(curved, axis, transposed)
                 else:

@@ -10,7 +10,7 @@ from torchmag import layout
 from torchmag.constants import mu_0
 from torchmag.energies import Exchange
 from torchmag.energy import Energy, Sum
-from torchmag.midpoints import SLOPE, SMOOTHING, series
+from torchmag.midpoints import POWER, SLOPE, SMOOTHING, series
 from torchmag.parameters import Values
 
 # Curvature of what is not exchange, in units of max Ms: the largest that a stray field gives.  Softer directions are learnt in
@@ -65,7 +65,7 @@ def _curvatures(mesh, like, order):
         period = count if mesh.periodic(axis) else 2 * count
         angle = 2 * math.pi / period * torch.arange(nodes, dtype=like.dtype, device=like.device)
         cosines.append(torch.cos(angle).reshape(-1, *(1,) * (mesh.dim - 1 - axis)))
-    smooth = 1 - SMOOTHING * sum((2 - 2 * c) ** 4 for c in cosines)
+    smooth = 1 - SMOOTHING * sum((2 * c - 2) ** POWER for c in cosines)
     for axis, c in enumerate(cosines if order > 2 else ()):
         second = 2 - 2 * c
         sharp = 1 + sum(factor * second**power for power, factor in enumerate(series(SLOPE, order), 1))
