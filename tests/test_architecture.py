@@ -18,6 +18,7 @@ ORDER = (
     {"mesh"},
     {"layout", "forms", "noise", "geometry", "samples"},
     {"parameters", "midpoints", "alias"},
+    {"bands"},
     {"stencils"},
     {"magnet"},
     {"kernel", "term"},

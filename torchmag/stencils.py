@@ -11,17 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from torchmag import layout, native
-from torchmag.midpoints import MOMENT, SLOPE, SMOOTHING, VALUE, Links, Midpoints, Pattern, series, taps
+from torchmag import bands, layout, native
+from torchmag.midpoints import MOMENT, SLOPE, VALUE, Links, Midpoints, Pattern, series
 
 SOURCE = Path(__file__).with_name("stencils.cpp")
 KINDS = (None, VALUE, SLOPE, MOMENT)
-# Of a row of a matrix, as in the C++.
-SUM, DIFFERENCE, EVEN, ODD = range(4)
 # Numbers in a field that are not worth a second thread.
 SMALL = 2**14
-# Nodes of an axis whose matrix is made to read off the rows at its ends.
-SAMPLE = 24
 # After a fork OpenMP has lost its threads and would wait for them.
 _PROCESS = os.getpid()
 
@@ -98,10 +94,10 @@ class _Handle:
             # The links of a moment sharpen the nodes first; what is left is of order 2.
             order = 2 if plan.linked and kind == MOMENT else plan.order
             coefficients = [(-1) ** j * c for j, c in enumerate(series(kind, plan.order), 1)]
-            band, weights = _midpoint_band(kind, order, n, wraps, plan.back)
+            band, weights = bands.midpoint_band(kind, order, n, wraps, plan.back)
             numbers += [axis, len(coefficients), *band]
             reals += [*coefficients, *weights]
-        rows = _rows(plan.pattern[axes[0]], plan.order) if plan.linked and MOMENT not in plan.pattern else []
+        rows = bands.midpoint_rows(plan.pattern[axes[0]], plan.order) if plan.linked and MOMENT not in plan.pattern else []
         reals, numbers = [*reals, *rows], [*numbers, len(rows), plan.order // 2 - 1]
         self.pointer = _made("plan", dtype, numbers, reals)
         size, self.call = (_function(name, dtype) for name in ("workspace", "stencil"))
@@ -117,18 +113,18 @@ class _Local:
 
     def __init__(self, numbers, dtype):
         order, nodes, periodic, terms = _decode_local(numbers)
-        self.size, bands = 3 * math.prod(nodes), {}
+        self.size, products = 3 * math.prod(nodes), {}
         numbers, reals = _smooth_plan(nodes, periodic)
         numbers += [len(nodes), *nodes, *periodic]
         for _, _, axis, outer, inner, _ in terms:
-            bands.setdefault((nodes[axis], periodic[axis], outer, inner), len(bands))
-        numbers.append(len(bands))
-        for n, wraps, outer, inner in bands:
-            band, weights = _product_band(order, n, wraps, outer, inner)
+            products.setdefault((nodes[axis], periodic[axis], outer, inner), len(products))
+        numbers.append(len(products))
+        for n, wraps, outer, inner in products:
+            band, weights = bands.product_band(order, n, wraps, outer, inner)
             numbers, reals = [*numbers, *band], [*reals, *weights]
         numbers.append(len(terms))
         for target, origin, axis, outer, inner, coefficient in terms:
-            band = bands[nodes[axis], periodic[axis], outer, inner]
+            band = products[nodes[axis], periodic[axis], outer, inner]
             numbers += [target, origin, axis, band, coefficient, inner == SLOPE, outer == SLOPE]
         self.pointer = _made("local_plan", dtype, numbers, reals)
         self.call = _function("local", dtype)
@@ -150,23 +146,12 @@ class _Smooth:
 def _smooth_plan(nodes, periodic):
     """Whole numbers and numbers that `Smooth` in the C++ reads."""
     numbers, reals = [len(nodes), *nodes, *periodic], []
-    weights = [-SMOOTHING * binomial for binomial in (-56, 28, -8, 1)]
-    for transposed in (False, True):
+    for back in (False, True):
         for n, wraps in zip(nodes, periodic):
-            band, values = _band(_smooth_matrix(min(n, SAMPLE), wraps, transposed), n, weights, 0, EVEN, not transposed)
-            numbers, reals = [*numbers, *band], [*reals, *values]
-    rows, long = [], lambda links: links if links < 4 else 12
-    for before in range(5):
-        for behind in range(5):
-            row = _smooth_matrix(long(before) + long(behind) + 1, False, False)[long(before)]
-            rows += [float(row[node]) if 0 <= node < len(row) else 0.0 for node in range(long(before) - 4, long(before) + 5)]
+            band, weights = bands.smoothing_band(n, wraps, back)
+            numbers, reals = [*numbers, *band], [*reals, *weights]
+    rows = bands.smoothing_rows()
     return [*numbers, len(rows)], [*reals, *rows]
-
-
-def _smooth_matrix(n, wraps, transposed):
-    """Of what `Midpoints.smooth` adds along one axis."""
-    unit = torch.eye(n, dtype=torch.float64)
-    return (Midpoints(4, (wraps,)).smooth(unit, transposed=transposed) - unit).mT
 
 
 def _function(name, dtype):
@@ -177,81 +162,6 @@ def _made(name, dtype, numbers, reals):
     make = _function(name, dtype)
     make.restype = ctypes.c_void_p
     return make((ctypes.c_int * len(numbers))(*map(int, numbers)), (ctypes.c_double * max(1, len(reals)))(*reals))
-
-
-def _matrix(kind, order, n, wraps):
-    """From nodes to midpoints along one axis."""
-    return Midpoints(order, (wraps,)).there(torch.eye(n, dtype=torch.float64), (kind,)).mT
-
-
-def _midpoint_band(kind, order, n, wraps, back):
-    """`_band` of one kind along an axis, or of its transpose."""
-    matrix = _matrix(kind, order, min(n, SAMPLE), wraps)
-    # A pair of the transpose of a slope is that of the cell before and the cell behind.
-    weights = [-weight if back and kind == SLOPE else weight for weight in taps(kind, order)]
-    form = DIFFERENCE if kind == SLOPE else SUM
-    return _band(matrix.mT if back else matrix, n, weights, -1 if back else 0, form, kind == SLOPE and not back)
-
-
-def _product_band(order, n, wraps, outer, inner):
-    """`_band` of the transpose of `outer` times `inner`, over the share of cells that each node has."""
-    matrix = lambda kind, n, wraps: _matrix(kind, order, n, wraps)
-    whole = lambda n, wraps: matrix(outer, n, wraps).mT @ matrix(inner, n, wraps)
-    sampled = whole(min(n, SAMPLE), wraps)
-    if not wraps:
-        sampled[[0, -1]] *= 2
-    middle = whole(SAMPLE, True)[SAMPLE // 2]
-    form = EVEN if outer == inner else ODD
-    weights = [float(middle[SAMPLE // 2 + j]) for j in range(1, order)]
-    return _band(sampled, n, weights, 0, form, inner == SLOPE)
-
-
-def _band(matrix, n, weights, base, form, difference):
-    """A matrix along an axis of n nodes, given of min(n, SAMPLE), as `Band` in the C++ reads it: whole numbers, and numbers."""
-    rows, columns = matrix.shape
-    inside = [_is_row(matrix[i], i, _offsets(weights, base, form)) for i in range(rows)]
-    first = inside.index(True) if True in inside else rows
-    last = rows - inside[::-1].index(True) if True in inside else rows
-    missing = n - min(n, SAMPLE)  # rows and columns between the two ends
-    shift = lambda i, count: i + missing if 2 * i >= count else i
-    numbers, values = [len(weights), base, form, difference, columns + missing, rows + missing, first, last + missing], [*weights]
-    for end in (matrix[:first], matrix[last:]):
-        used = (end.abs() > 1e-15).any(0).nonzero().flatten().tolist()
-        numbers += [len(used), *(shift(k, columns) for k in used)]
-        values += end[:, used].flatten().tolist()
-    return numbers, values
-
-
-def _offsets(weights, base, form):
-    """The numbers of a row by their distance from the diagonal."""
-    row = {}
-    for j, weight in enumerate(weights):
-        high, low = (base + 1 + j, base - j) if form in (SUM, DIFFERENCE) else (1 + j, -1 - j)
-        row[high], row[low] = weight, -weight if form in (DIFFERENCE, ODD) else weight
-    if form == EVEN:
-        row[0] = -2 * sum(weights)
-    return row
-
-
-def _is_row(found, i, row):
-    expected = torch.zeros_like(found)
-    for k, weight in row.items():
-        if not 0 <= i + k < len(found):
-            return False
-        expected[i + k] += weight
-    return bool(torch.allclose(found, expected, rtol=0, atol=1e-14))
-
-
-def _rows(kind, order):
-    """Of a link of a body, for 0, 1 ... reach links before it and 0, 1 ... reach behind it: what it takes of the nodes around it."""
-    reach, found = order // 2 - 1, []
-    long = lambda links: links if links < reach else 3 * reach
-    for before in range(reach + 1):
-        for behind in range(reach + 1):
-            row = _matrix(kind, order, long(before) + long(behind) + 2, False)[long(before)]
-            for node in range(long(before) - reach, long(before) + reach + 2):
-                found.append(float(row[node]) if 0 <= node < len(row) else 0.0)
-    return found
 
 
 # What is taken of m, target <- origin: (target, origin, axis, outer, inner, index of the coefficient).

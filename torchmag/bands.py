@@ -1,0 +1,113 @@
+"""The operators of `midpoints` along one axis as banded matrices: the tables that `stencils.cpp` reads.
+
+A table is two lists, whole numbers and numbers, in the order of `Band` in the C++.
+"""
+
+import functools
+import math
+
+import torch
+
+from torchmag.midpoints import POWER, SLOPE, SMOOTHING, Midpoints, taps
+
+# What a row takes of its neighbours, as in the C++.
+SUM, DIFFERENCE, EVEN, ODD = range(4)
+# Nodes of an axis whose matrix is made to read off the rows at its ends.
+SAMPLE = 24
+
+
+def midpoint_band(kind: str, order: int, n: int, wraps: bool, back: bool) -> tuple[list, list]:
+    """Of one kind from n nodes to midpoints or, with `back`, of its transpose."""
+    matrix = _midpoint_matrix(kind, order, min(n, SAMPLE), wraps)
+    # A pair of the transpose of a slope is that of the cell before and the cell behind.
+    weights = [-weight if back and kind == SLOPE else weight for weight in taps(kind, order)]
+    form = DIFFERENCE if kind == SLOPE else SUM
+    return _band(matrix.mT if back else matrix, n, weights, -1 if back else 0, form, kind == SLOPE and not back)
+
+
+def product_band(order: int, n: int, wraps: bool, outer: str, inner: str) -> tuple[list, list]:
+    """Of the transpose of `outer` times `inner`, over the share of cells that each node has."""
+    matrix = lambda kind, n, wraps: _midpoint_matrix(kind, order, n, wraps)
+    whole = lambda n, wraps: matrix(outer, n, wraps).mT @ matrix(inner, n, wraps)
+    sampled = whole(min(n, SAMPLE), wraps)
+    if not wraps:
+        sampled[[0, -1]] *= 2
+    middle = whole(SAMPLE, True)[SAMPLE // 2]
+    form = EVEN if outer == inner else ODD
+    weights = [float(middle[SAMPLE // 2 + j]) for j in range(1, order)]
+    return _band(sampled, n, weights, 0, form, inner == SLOPE)
+
+
+def smoothing_band(n: int, wraps: bool, back: bool) -> tuple[list, list]:
+    """Of what smoothing adds along an axis of n nodes or, with `back`, of its transpose."""
+    weights = [-SMOOTHING * (-1) ** (POWER + j) * math.comb(2 * POWER, POWER + j) for j in range(1, POWER + 1)]
+    return _band(_smoothing_matrix(min(n, SAMPLE), wraps, back), n, weights, 0, EVEN, not back)
+
+
+@functools.cache
+def midpoint_rows(kind: str, order: int) -> tuple[float, ...]:
+    """`_rows` of a link: what it takes of the two nodes at its ends and those around."""
+    return _rows(lambda n: _midpoint_matrix(kind, order, n, False), order // 2 - 1, 2)
+
+
+@functools.cache
+def smoothing_rows() -> tuple[float, ...]:
+    """`_rows` of a node."""
+    return _rows(lambda n: _smoothing_matrix(n, False, False), POWER, 1)
+
+
+def _rows(matrix, reach, nodes):
+    """For 0, 1 ... reach links of a body before a place and 0, 1 ... reach behind it: what it takes of its own nodes and `reach` on either side."""
+    found, long = [], lambda links: links if links < reach else 3 * reach
+    for before in range(reach + 1):
+        for behind in range(reach + 1):
+            row, first = matrix(long(before) + long(behind) + nodes)[long(before)], long(before) - reach
+            found += [float(row[node]) if 0 <= node < len(row) else 0.0 for node in range(first, first + 2 * reach + nodes)]
+    return tuple(found)
+
+
+def _midpoint_matrix(kind, order, n, wraps):
+    """From nodes to midpoints along one axis."""
+    return Midpoints(order, (wraps,)).there(torch.eye(n, dtype=torch.float64), (kind,)).mT
+
+
+def _smoothing_matrix(n, wraps, transposed):
+    """Of what `Midpoints.smooth` adds along one axis."""
+    unit = torch.eye(n, dtype=torch.float64)
+    return (Midpoints(4, (wraps,)).smooth(unit, transposed=transposed) - unit).mT
+
+
+def _band(matrix, n, weights, base, form, difference):
+    """A matrix along an axis of n nodes, given of min(n, SAMPLE), as `Band` in the C++ reads it: whole numbers, and numbers."""
+    rows, columns = matrix.shape
+    inside = [_is_row(matrix[i], i, _offsets(weights, base, form)) for i in range(rows)]
+    first = inside.index(True) if True in inside else rows
+    last = rows - inside[::-1].index(True) if True in inside else rows
+    missing = n - min(n, SAMPLE)  # rows and columns between the two ends
+    shift = lambda i, count: i + missing if 2 * i >= count else i
+    numbers, values = [len(weights), base, form, difference, columns + missing, rows + missing, first, last + missing], [*weights]
+    for end in (matrix[:first], matrix[last:]):
+        used = (end.abs() > 1e-15).any(0).nonzero().flatten().tolist()
+        numbers += [len(used), *(shift(k, columns) for k in used)]
+        values += end[:, used].flatten().tolist()
+    return numbers, values
+
+
+def _offsets(weights, base, form):
+    """The numbers of a row by their distance from the diagonal."""
+    row = {}
+    for j, weight in enumerate(weights):
+        high, low = (base + 1 + j, base - j) if form in (SUM, DIFFERENCE) else (1 + j, -1 - j)
+        row[high], row[low] = weight, -weight if form in (DIFFERENCE, ODD) else weight
+    if form == EVEN:
+        row[0] = -2 * sum(weights)
+    return row
+
+
+def _is_row(found, i, row):
+    expected = torch.zeros_like(found)
+    for k, weight in row.items():
+        if not 0 <= i + k < len(found):
+            return False
+        expected[i + k] += weight
+    return bool(torch.allclose(found, expected, rtol=0, atol=1e-14))
