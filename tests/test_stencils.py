@@ -74,7 +74,10 @@ def test_those_of_torch(order, nodes, periodic, dtype, tolerance):
         torch.testing.assert_close(fast.back(y, pattern, body), plain.back(y, pattern, body), rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize(("nodes", "periodic"), [*GRIDS, ((9,), (False,)), ((10,), (True,)), ((3,), (True,))])
+@pytest.mark.parametrize(
+    ("nodes", "periodic"),
+    [*GRIDS, ((9,), (False,)), ((10,), (True,)), ((3,), (True,)), ((2,), (True,)), ((2, 12), (True, False))],
+)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 1e-5)])
 def test_smoothing(nodes, periodic, dtype, tolerance):
     """That of torch, its transpose, and what is linear between the ends as it was."""

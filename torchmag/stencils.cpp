@@ -273,11 +273,11 @@ template <class T> struct Ends {
         const long n = shape.n, inner = shape.inner, links = n - !periodic;
         std::vector<char> there(shape.outer * links * inner), before(n * inner), behind(n * inner);
         for (size_t i = 0; i < there.size(); ++i) there[i] = weights[i] > 0;
-        const int rounds = periodic ? 2 : 1;  // around a ring counts settle in the second round
+        const long rounds = periodic ? 1 + (reach + n - 1) / n : 1;  // around a ring, until counts have settled
         for (long line = 0; line < shape.outer; ++line) {
             const char* own = there.data() + line * links * inner;
             std::fill(before.begin(), before.end(), 0), std::fill(behind.begin(), behind.end(), 0);
-            for (int round = 0; round < rounds; ++round) {
+            for (long round = 0; round < rounds; ++round) {
                 for (long i = periodic ? 0 : 1; i < n; ++i) {
                     const char *link = own + (i + links - 1) % links * inner, *last = before.data() + (i + n - 1) % n * inner;
                     char* to = before.data() + i * inner;
