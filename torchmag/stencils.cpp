@@ -218,123 +218,100 @@ private:
     }
 };
 
-// Where a body ends along an axis: the links that are there with their neighbours (1), and those near an end, of which each has a row of its
-// own by how many links there are before and behind it.
-template <class T> struct Links {
-    struct Odd { long link, node, place; int row; };  // place: of the node in its line
-    std::vector<T> regular;
-    std::vector<Odd> odd;
-
-    Links(Shape shape, bool periodic, const T* weights, int reach) {
-        const long n = shape.n, inner = shape.inner, links = n - !periodic, size = shape.outer * links * inner;
-        std::vector<char> there(size), whole(size);
-        for (long i = 0; i < size; ++i) whole[i] = there[i] = weights[i] > 0;
-        const auto at = [&](long line, long i) { return (line * links + (periodic ? (i + reach * links) % links : i)) * inner; };
-        for (long line = 0; line < shape.outer; ++line)
-            for (int j = -reach; j <= reach; ++j) {
-                const long from = std::min(links, std::max(0L, -long(j))), to = std::max(from, links - std::max(0, j));
-                char* own = whole.data() + at(line, 0);
-                const char* other = there.data() + at(line, 0) + j * inner;
-                for (long i = from * inner; i < to * inner; ++i) own[i] &= other[i];
-                for (long i = 0; i < links; i = i + 1 == from ? to : i + 1) {
-                    if (i >= from && i < to) i = to;
-                    if (i >= links) break;
-                    for (long k = 0; k < inner; ++k) own[i * inner + k] &= periodic && there[at(line, i + j) + k];
-                }
-            }
-        regular.resize(size);
-        for (long i = 0; i < size; ++i) regular[i] = whole[i];
-        for (long i = 0; i < size; i += 8) {
-            const long end = std::min(i + 8, size);
-            long any = 0;
-            for (long l = i; l < end; ++l) any |= there[l] != whole[l];
-            for (long l = i; any && l < end; ++l)
-                if (there[l] && !whole[l]) {
-                    const long line = l / inner / links, i = l / inner % links, k = l % inner;
-                    const auto count = [&](int step) {
-                        int found = 0;
-                        for (long j = i + step; found < reach && (periodic || (j >= 0 && j < links)) && there[at(line, j) + k]; j += step) ++found;
-                        return found;
-                    };
-                    odd.push_back({l, (line * n + i) * inner + k, i * inner + k, count(-1) * (reach + 1) + count(1)});
-                }
-        }
-    }
-};
-
-// Where a body ends along an axis, for the nodes: those with `reach` links before and behind them (1), and the others, each with a row of its own
-// by how many links there are on either side.
+// Where a body ends along an axis: which of its links, or of its nodes, have `reach` links before and behind them (1), and the others that are
+// there, a node with a link on either side, each with a row of its own by how many links there are before and behind it.
 template <class T> struct Ends {
-    struct Odd { long node, place; int row; };  // place: in its line
+    struct Odd { long place, node, in_line; int row; };  // place: of the link or node; node: that itself, or the one before the link
     std::vector<T> regular;
     std::vector<Odd> odd;
 
-    Ends(Shape shape, bool periodic, const T* weights, int reach) : regular(shape.size(), T(1)) {
-        const long n = shape.n, inner = shape.inner, links = n - !periodic;
-        std::vector<char> there(shape.outer * links * inner), before(n * inner), behind(n * inner);
-        for (size_t i = 0; i < there.size(); ++i) there[i] = weights[i] > 0;
-        const long rounds = periodic ? 1 + (reach + n - 1) / n : 1;  // around a ring, until counts have settled
+    Ends(Shape shape, bool periodic, const T* weights, int reach, bool of_links) {
+        const long inner = shape.inner, links = shape.n - !periodic, places = of_links ? links : shape.n, size = places * inner;
+        std::vector<char> there((links + 2 * reach) * inner), before(size), behind(size), run(size);
+        regular.resize(shape.outer * size);
         for (long line = 0; line < shape.outer; ++line) {
-            const char* own = there.data() + line * links * inner;
-            std::fill(before.begin(), before.end(), 0), std::fill(behind.begin(), behind.end(), 0);
-            for (long round = 0; round < rounds; ++round) {
-                for (long i = periodic ? 0 : 1; i < n; ++i) {
-                    const char *link = own + (i + links - 1) % links * inner, *last = before.data() + (i + n - 1) % n * inner;
-                    char* to = before.data() + i * inner;
-                    for (long k = 0; k < inner; ++k) to[k] = link[k] ? std::min<int>(last[k] + 1, reach) : 0;
-                }
-                for (long i = n - (periodic ? 1 : 2); i >= 0; --i) {
-                    const char *link = own + i * inner, *next = behind.data() + (i + 1) % n * inner;
-                    char* to = behind.data() + i * inner;
-                    for (long k = 0; k < inner; ++k) to[k] = link[k] ? std::min<int>(next[k] + 1, reach) : 0;
-                }
+            // `reach` more links on either side: around a ring, or none.
+            for (long i = -reach; i < links + reach; ++i) {
+                const long link = periodic ? (i + links * reach) % links : i;
+                if (link >= 0 && link < links) positive(weights + (line * links + link) * inner, there.data() + (i + reach) * inner, inner);
             }
-            for (long i = 0; i < n * inner; ++i)
-                if (before[i] < reach || behind[i] < reach) {
-                    const long node = line * n * inner + i;
-                    regular[node] = 0;
-                    if (before[i] && behind[i]) odd.push_back({node, i, before[i] * (reach + 1) + behind[i]});
-                }
+            const char* own = there.data() + reach * inner;
+            count(own - inner, -inner, reach, before, run);
+            count(own + of_links * inner, inner, reach, behind, run);
+            mark(own, before.data(), behind.data(), reach, of_links, run.data(), regular.data() + line * size, size);
+            for (const char *from = run.data(), *end = from + size, *at = from; (at = static_cast<const char*>(std::memchr(at, 1, end - at))); ++at) {
+                const long p = at - from;
+                odd.push_back({line * size + p, line * shape.n * inner + p, p, before[p] * (reach + 1) + behind[p]});
+            }
+        }
+    }
+
+private:
+    static void positive(const T* weights, char* __restrict there, long count) {
+        for (long k = 0; k < count; ++k) there[k] = weights[k] > 0;
+    }
+
+    // How many links follow each other, `reach` at the most: of each place the first one is at `link`, the next one a step on.
+    static void count(const char* link, long step, int reach, std::vector<char>& counts, std::vector<char>& run) {
+        char *__restrict found = counts.data(), *__restrict going = run.data();
+        const long size = counts.size();
+        std::fill(found, found + size, 0), std::fill(going, going + size, 1);
+        for (int j = 0; j < reach; ++j, link += step)
+            for (long p = 0; p < size; ++p) going[p] &= link[p], found[p] += going[p];
+    }
+
+    static void mark(const char* own, const char* before, const char* behind, int reach, bool of_links, char* __restrict odd, T* __restrict regular, long size) {
+        for (long p = 0; p < size; ++p) {
+            const char there = of_links ? own[p] : (before[p] != 0) & (behind[p] != 0), whole = there & (before[p] == reach) & (behind[p] == reach);
+            odd[p] = there & !whole, regular[p] = whole;
         }
     }
 };
 
-// What follows from a map, kept as long as the map is the same at the same place: bodies seldom change from call to call.
-template <class X, class T> std::shared_ptr<const X> kept(Shape shape, bool periodic, const T* weights, int reach) {
+// Ends, kept as long as the map is the same at the same place: bodies seldom change from call to call.
+template <class T> std::shared_ptr<const Ends<T>> ends_of(Shape shape, bool periodic, const T* weights, int reach, bool of_links) {
     struct Known {
         std::vector<T> weights;
-        std::shared_ptr<const X> found;
+        std::shared_ptr<const Ends<T>> found;
     };
     static std::mutex mutex;
-    static std::map<std::tuple<const T*, long, long, long, bool, int>, Known> known;
+    static std::map<std::tuple<const T*, long, long, long, bool, int, bool>, Known> known;
     const size_t size = shape.outer * (shape.n - !periodic) * shape.inner;
     const std::lock_guard<std::mutex> guard(mutex);
-    if (known.size() > 64) known.clear();
-    Known& here = known[{weights, shape.outer, shape.n, shape.inner, periodic, reach}];
+    if (known.size() > 128) known.clear();
+    Known& here = known[{weights, shape.outer, shape.n, shape.inner, periodic, reach, of_links}];
     if (here.weights.size() != size || std::memcmp(here.weights.data(), weights, size * sizeof(T)) != 0)
-        here.weights.assign(weights, weights + size), here.found = std::make_shared<const X>(shape, periodic, weights, reach);
+        here.weights.assign(weights, weights + size), here.found = std::make_shared<const Ends<T>>(shape, periodic, weights, reach, of_links);
     return here.found;
 }
 
-// f(node, weight) for the numbers of a row around a node, which may lie beyond an end of a ring.
-template <class T, class F> static INLINE void around(const T* row, int count, int reach, long node, long place, long step, long line, F f) {
-    for (int t = 0; t < count; ++t) {
-        if (row[t] == 0) continue;
-        long shift = (t - reach) * step;
-        while (place + shift < 0) shift += line;
-        while (place + shift >= line) shift -= line;
-        f(node + shift, row[t]);
+// What is taken near an end of a body: for each count of links before and behind a place, the numbers of `width` nodes, the first one `reach`
+// before its own.
+template <class T> struct Rows {
+    int reach = 0, width = 0;
+    std::vector<T> numbers;
+
+    // f(node, number); nodes may lie beyond an end of a ring.
+    template <class F> INLINE void around(const typename Ends<T>::Odd& odd, Shape grid, F f) const {
+        const T* row = numbers.data() + odd.row * width;
+        const long line = grid.n * grid.inner;
+        long place = odd.in_line - reach * grid.inner;
+        for (int t = 0; t < width; ++t, place += grid.inner) {
+            if (row[t] == 0) continue;
+            while (place < 0) place += line;
+            while (place >= line) place -= line;
+            f(odd.node - odd.in_line + place, row[t]);
+        }
     }
-}
+};
 
 // x + sum_a B_a x along all axes, B a multiple of L^4, or its transpose.
 template <class T> class Smooth {
-    static constexpr int REACH = 4;
     int dim = 0;
     std::vector<long> nodes;
     std::vector<char> periodic;
     std::vector<Band<T>> bands[2];  // and transposed
-    std::vector<T> rows;            // near ends of a body: numbers of 2 REACH + 1 nodes for each count of links before and behind
+    Rows<T> rows;
     long size = 1;
 
     Shape shape(int axis) const {
@@ -346,14 +323,16 @@ template <class T> class Smooth {
 public:
     Smooth() = default;
 
-    // numbers: dim, nodes and periodic of each axis, the bands of each axis, those of the transposes; then the count of numbers in rows.
+    // numbers: dim, nodes and periodic of each axis, the bands of each axis, those of the transposes; then the reach of a row in links, and the count of
+    // numbers in rows.
     Smooth(const int*& numbers, const double*& reals) {
         dim = *numbers++;
         for (int a = 0; a < dim; ++a) nodes.push_back(*numbers++), size *= nodes.back();
         for (int a = 0; a < dim; ++a) periodic.push_back(char(*numbers++));
         for (auto& found : bands)
             for (int a = 0; a < dim; ++a) found.emplace_back(numbers, reals);
-        for (int i = *numbers++; i > 0; --i) rows.push_back(T(*reals++));
+        rows.reach = *numbers++, rows.width = 2 * rows.reach + 1;
+        for (int i = *numbers++; i > 0; --i) rows.numbers.push_back(T(*reals++));
     }
 
     long at_nodes() const { return size; }
@@ -364,7 +343,7 @@ public:
 
     Body body(const T* const* weights) const {
         Body found;
-        for (int a = 0; a < dim && weights[0]; ++a) found.push_back(kept<Ends<T>>(shape(a), periodic[a], weights[a], REACH));
+        for (int a = 0; a < dim && weights[0]; ++a) found.push_back(ends_of(shape(a), periodic[a], weights[a], rows.reach, false));
         return found;
     }
 
@@ -387,24 +366,21 @@ public:
                 continue;
             }
             const auto& own = *ends[a];
-            const long line = grid.n * grid.inner;
-            const auto taps = [&](const typename Ends<T>::Odd& odd, auto f) {
-                around(rows.data() + odd.row * (2 * REACH + 1), 2 * REACH + 1, REACH, odd.node, odd.place, grid.inner, line, f);
-            };
             if (!transposed) {
                 bands[0][a].template apply<Band<T>::SET>(x, work, grid.outer, grid.inner, T(1), team);
                 for (long i = first; i < last; ++i) y[i] += own.regular[i] * work[i];
                 team.wait();
                 for (long e = team.first(own.odd.size()); e < team.last(own.odd.size()); ++e) {
-                    const T here = x[own.odd[e].node];
-                    taps(own.odd[e], [&](long node, T w) { y[own.odd[e].node] += w * (x[node] - here); });
+                    const auto& odd = own.odd[e];
+                    const T here = x[odd.node];
+                    rows.around(odd, grid, [&](long node, T w) { y[odd.node] += w * (x[node] - here); });
                 }
             } else {
                 for (long i = first; i < last; ++i) work[i] = own.regular[i] * x[i];
                 team.wait();
                 bands[1][a].template apply<Band<T>::ADDED>(work, y, grid.outer, grid.inner, T(1), team);
                 if (team.rank == 0)
-                    for (const auto& odd : own.odd) taps(odd, [&](long node, T w) { y[node] += w * x[odd.node]; });
+                    for (const auto& odd : own.odd) rows.around(odd, grid, [&](long node, T w) { y[node] += w * x[odd.node]; });
             }
             team.wait();
         }
@@ -419,13 +395,12 @@ protected:
     std::vector<long> nodes, cells;
     std::vector<Band<T>> bands;          // of `axes`
     std::vector<std::vector<T>> series;  // (-1)^j c_j of `axes`
-    std::vector<T> rows;                 // near ends of a body: numbers of 2 reach nodes for each count of links before and behind
-    int reach;
+    Rows<T> rows;
     long largest = 1;
 
 public:
     // numbers: dim, linked, back, moment, nodes and periodic of each axis, count of axes, and of each: the axis, the length of its series, its
-    // band; then the count of numbers in rows, and the reach of a row in links.
+    // band; then the reach of a row in links, and the count of numbers in rows.
     Stencil(const int* numbers, const double* reals) {
         dim = *numbers++, linked = *numbers++, back = *numbers++, moment = *numbers++;
         for (int a = 0; a < dim; ++a) nodes.push_back(*numbers++);
@@ -438,8 +413,8 @@ public:
             series.push_back(found);
             bands.emplace_back(numbers, reals);
         }
-        for (int i = *numbers++; i > 0; --i) rows.push_back(T(*reals++));
-        reach = *numbers++;
+        rows.reach = *numbers++, rows.width = 2 * (rows.reach + 1);
+        for (int i = *numbers++; i > 0; --i) rows.numbers.push_back(T(*reals++));
     }
 
     long plane(bool result) const {
@@ -456,12 +431,12 @@ public:
     struct Body {
         const T* weights[3];
         const T* inverse;
-        std::shared_ptr<const Links<T>> ends;
+        std::shared_ptr<const Ends<T>> ends;
     };
 
     Body body(const T* const* weights, const T* inverse) const {
         Body found{{weights[0], weights[1], weights[2]}, inverse, {}};
-        if (linked && !moment) found.ends = kept<Links<T>>(shape(axes[0]), periodic[axes[0]], weights[axes[0]], reach);
+        if (linked && !moment) found.ends = ends_of(shape(axes[0]), periodic[axes[0]], weights[axes[0]], rows.reach, true);
         return found;
     }
 
@@ -532,12 +507,9 @@ private:
     }
 
     // Along one axis of a body with empty cells: values and slopes.
-    void broken(const T* x, T* y, const Links<T>& ends, T* work, const Team& team) const {
+    void broken(const T* x, T* y, const Ends<T>& ends, T* work, const Team& team) const {
         const Shape grid = shape(axes[0]);
-        const long size = links(axes[0]), step = grid.inner, line = grid.n * step;
-        const auto taps = [&](const typename Links<T>::Odd& odd, auto f) {
-            around(rows.data() + odd.row * 2 * (reach + 1), 2 * (reach + 1), reach, odd.node, odd.place, step, line, f);
-        };
+        const long size = links(axes[0]), step = grid.inner;
         if (!back) {
             bands[0].template apply<Band<T>::SET>(x, y, grid.outer, step, T(1), team);
             for (long i = team.first(size); i < team.last(size); ++i) y[i] *= ends.regular[i];
@@ -546,11 +518,11 @@ private:
                 const auto& odd = ends.odd[e];
                 T sum = 0, origin = 0;
                 bool begun = false;
-                taps(odd, [&](long node, T w) {
+                rows.around(odd, grid, [&](long node, T w) {
                     if (!begun && !sums()) origin = x[node];
                     begun = true, sum += w * (x[node] - origin);
                 });
-                y[odd.link] = sum;
+                y[odd.place] = sum;
             }
             return team.wait();
         }
@@ -558,7 +530,7 @@ private:
         team.wait();
         bands[0].template apply<Band<T>::SET>(work, y, grid.outer, step, T(1), team);
         if (team.rank == 0)
-            for (const auto& odd : ends.odd) taps(odd, [&](long node, T w) { y[node] += w * x[odd.link]; });
+            for (const auto& odd : ends.odd) rows.around(odd, grid, [&](long node, T w) { y[node] += w * x[odd.place]; });
         team.wait();
     }
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from torchmag import bands, layout, native
-from torchmag.midpoints import MOMENT, SLOPE, VALUE, Links, Midpoints, Pattern, series
+from torchmag.midpoints import MOMENT, POWER, SLOPE, VALUE, Links, Midpoints, Pattern, series
 
 SOURCE = Path(__file__).with_name("stencils.cpp")
 KINDS = (None, VALUE, SLOPE, MOMENT)
@@ -98,7 +98,7 @@ class _Handle:
             numbers += [axis, len(coefficients), *band]
             reals += [*coefficients, *weights]
         rows = bands.midpoint_rows(plan.pattern[axes[0]], plan.order) if plan.linked and MOMENT not in plan.pattern else []
-        reals, numbers = [*reals, *rows], [*numbers, len(rows), plan.order // 2 - 1]
+        reals, numbers = [*reals, *rows], [*numbers, plan.order // 2 - 1, len(rows)]
         self.pointer = _made("plan", dtype, numbers, reals)
         size, self.call = (_function(name, dtype) for name in ("workspace", "stencil"))
         size.restype, size.argtypes = ctypes.c_long, [ctypes.c_void_p]
@@ -151,7 +151,7 @@ def _smooth_plan(nodes, periodic):
             band, weights = bands.smoothing_band(n, wraps, back)
             numbers, reals = [*numbers, *band], [*reals, *weights]
     rows = bands.smoothing_rows()
-    return [*numbers, len(rows)], [*reals, *rows]
+    return [*numbers, POWER, len(rows)], [*reals, *rows]
 
 
 def _function(name, dtype):
