@@ -101,6 +101,7 @@ public:
     // y = B x or, by MODE, y += scale B x, or y = x + B x for a square matrix of form EVEN.
     enum Mode { SET, ADDED, PLUS };
     template <int ADD> void apply(const T* x, T* y, long outer, long inner, T scale, const Team& team) const {
+        if (ADD == ADDED && first >= last && edges[0].columns.empty() && edges[1].columns.empty()) return;  // a matrix of zeros
         const auto ends = [&](long line) {
             for (const Edge& edge : edges)
                 if (inner == 1) along<ADD>(edge, x + line * in, y + line * out, scale);
