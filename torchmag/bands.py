@@ -1,19 +1,66 @@
-"""The operators of `midpoints` along one axis as banded matrices: the tables that `stencils.cpp` reads.
+"""The operators of `midpoints` as tables that `stencils.cpp` reads: along each axis banded matrices.
 
-A table is two lists, whole numbers and numbers, in the order of `Band` in the C++.
+A table is two lists, whole numbers and numbers, in the order of the constructors in the C++.
 """
 
 import functools
 import math
+from collections.abc import Sequence
 
 import torch
 
-from torchmag.midpoints import POWER, SLOPE, SMOOTHING, Midpoints, taps
+from torchmag.midpoints import MOMENT, POWER, SLOPE, SMOOTHING, Midpoints, Pattern, series, taps
+
+# What is taken of m, target <- origin: (target, origin, axis, outer, inner, index of the coefficient).
+Term = tuple[int, int, int, str, str, int]
 
 # What a row takes of its neighbours, as in the C++.
 SUM, DIFFERENCE, EVEN, ODD = range(4)
 # Nodes of an axis whose matrix is made to read off the rows at its ends.
 SAMPLE = 24
+
+
+def midpoints(
+    order: int, back: bool, linked: bool, nodes: Sequence[int], periodic: Sequence[bool], pattern: Pattern
+) -> tuple[list, list]:
+    """Of `Midpoints.there` or, with `back`, `Midpoints.back`; `linked`: of a body with empty cells."""
+    axes = [axis for axis, kind in enumerate(pattern) if kind]
+    numbers, reals = [back, linked, len(nodes), *nodes, *periodic, MOMENT in pattern, len(axes)], []
+    for axis in axes:
+        kind, n, wraps = pattern[axis], nodes[axis], periodic[axis]
+        coefficients = [(-1) ** j * c for j, c in enumerate(series(kind, order), 1)]
+        # The links of a moment sharpen the nodes first; what is left is of order 2.
+        band, weights = midpoint_band(kind, 2 if linked and kind == MOMENT else order, n, wraps, back)
+        numbers += [axis, len(coefficients), *band]
+        reals += [*coefficients, *weights]
+    rows = midpoint_rows(pattern[axes[0]], order) if linked and MOMENT not in pattern else ()
+    return [*numbers, order // 2 - 1, order, len(rows)], [*reals, *rows]
+
+
+def smoothing(back: bool, linked: bool, nodes: Sequence[int], periodic: Sequence[bool]) -> tuple[list, list]:
+    """Of `Midpoints.smooth`."""
+    numbers, reals = [back, linked, len(nodes), *nodes, *periodic], []
+    for n, wraps in zip(nodes, periodic):
+        band, weights = smoothing_band(n, wraps, back)
+        numbers, reals = [*numbers, *band], [*reals, *weights]
+    rows = smoothing_rows() if linked else ()
+    return [*numbers, POWER, 2 * POWER + 1, len(rows)], [*reals, *rows]
+
+
+def local(order: int, nodes: Sequence[int], periodic: Sequence[bool], terms: Sequence[Term]) -> tuple[list, list]:
+    """Of `Stencils.local`."""
+    pairs = [smoothing(back, False, nodes, periodic) for back in (False, True)]
+    places = {}
+    for _, _, axis, outer, inner, _ in terms:
+        places.setdefault((nodes[axis], periodic[axis], outer, inner), len(places))
+    products = [product_band(order, *key) for key in places]
+    found = []
+    for target, origin, axis, outer, inner, coefficient in terms:
+        place = places[nodes[axis], periodic[axis], outer, inner]
+        found += [target, origin, axis, place, coefficient, inner == SLOPE, outer == SLOPE]
+    whole = lambda tables, which: [number for table in tables for number in table[which]]
+    numbers = [*whole(pairs, 0), len(products), *whole(products, 0), len(terms), *found]
+    return numbers, [*whole(pairs, 1), *whole(products, 1)]
 
 
 def midpoint_band(kind: str, order: int, n: int, wraps: bool, back: bool) -> tuple[list, list]:

@@ -53,7 +53,29 @@ struct Team {
 
 struct Shape {
     long outer, n, inner;
-    long size() const { return outer * n * inner; }
+};
+
+// The axes of a field at the nodes.
+struct Grid {
+    int dim;
+    std::vector<long> nodes;
+    std::vector<char> periodic;
+    long size = 1;
+
+    // numbers: dim, nodes and periodic of each axis.
+    explicit Grid(const int*& numbers) : dim(*numbers++) {
+        for (int a = 0; a < dim; ++a) nodes.push_back(*numbers++), size *= nodes.back();
+        for (int a = 0; a < dim; ++a) periodic.push_back(char(*numbers++));
+    }
+
+    long cells(int axis) const { return nodes[axis] - !periodic[axis]; }
+    long links(int axis) const { return size / nodes[axis] * cells(axis); }
+
+    Shape shape(int axis) const {
+        Shape found{1, nodes[axis], 1};
+        for (int a = 0; a < dim; ++a) (a < axis ? found.outer : found.inner) *= a == axis ? 1 : nodes[a];
+        return found;
+    }
 };
 
 // What a row that is not at an end takes of its neighbours, with w_j for each pair of them:
@@ -286,15 +308,22 @@ template <class T> std::shared_ptr<const Ends<T>> ends_of(Shape shape, bool peri
     return here.found;
 }
 
-// What is taken near an end of a body: for each count of links before and behind a place, the numbers of `width` nodes, the first one `reach`
+// What is taken near an end of a body: for each count of links before and behind a place, the weights of `width` nodes, the first one `reach`
 // before its own.
 template <class T> struct Rows {
     int reach = 0, width = 0;
-    std::vector<T> numbers;
+    std::vector<T> weights;
 
-    // f(node, number); nodes may lie beyond an end of a ring.
+    Rows() = default;
+    // numbers: reach, width, count of all weights; reals: they.
+    Rows(const int*& numbers, const double*& reals) {
+        reach = *numbers++, width = *numbers++;
+        for (int i = *numbers++; i > 0; --i) weights.push_back(T(*reals++));
+    }
+
+    // f(node, weight); nodes may lie beyond an end of a ring.
     template <class F> INLINE void around(const typename Ends<T>::Odd& odd, Shape grid, F f) const {
-        const T* row = numbers.data() + odd.row * width;
+        const T* row = weights.data() + odd.row * width;
         const long line = grid.n * grid.inner;
         long place = odd.in_line - reach * grid.inner;
         for (int t = 0; t < width; ++t, place += grid.inner) {
@@ -306,107 +335,110 @@ template <class T> struct Rows {
     }
 };
 
-// x + sum_a B_a x along all axes, B a multiple of L^4, or its transpose.
-template <class T> class Smooth {
-    int dim = 0;
-    std::vector<long> nodes;
-    std::vector<char> periodic;
-    std::vector<Band<T>> bands[2];  // and transposed
-    Rows<T> rows;
-    long size = 1;
+// A linear operator, or its transpose, on fields of one component.
+template <class T> struct Operator {
+    // What is common to all components of a sample.
+    struct Body {
+        const T* weights[3];
+        const T* inverse;
+        std::vector<std::shared_ptr<const Ends<T>>> ends;
+    };
+    bool back, linked;
+    Grid grid;
 
-    Shape shape(int axis) const {
-        Shape found{1, nodes[axis], 1};
-        for (int a = 0; a < dim; ++a) (a < axis ? found.outer : found.inner) *= a == axis ? 1 : nodes[a];
-        return found;
-    }
+    // numbers: back, linked, those of the grid.
+    explicit Operator(const int*& numbers) : back(*numbers++), linked(*numbers++), grid(numbers) {}
+    virtual ~Operator() = default;
+
+    // Numbers in a field, in the result or else in what is given; in the memory that a thread takes in the meantime.
+    virtual long plane(bool result) const = 0;
+    virtual long workspace() const = 0;
+    virtual Body body(const T* const* weights, const T* inverse) const = 0;
+    virtual void run(const T* x, T* y, const Body& body, T* work, const Team& team) const = 0;
+};
+
+// x + sum_a B_a x along all axes, B a multiple of a power of L.
+template <class T> class Smooth final : public Operator<T> {
+    using Operator<T>::back, Operator<T>::linked;
+    std::vector<Band<T>> bands;  // of each axis
+    Rows<T> rows;
 
 public:
-    Smooth() = default;
+    using Operator<T>::grid;
+    using typename Operator<T>::Body;
 
-    // numbers: dim, nodes and periodic of each axis, the bands of each axis, those of the transposes; then the reach of a row in links, and the count of
-    // numbers in rows.
-    Smooth(const int*& numbers, const double*& reals) {
-        dim = *numbers++;
-        for (int a = 0; a < dim; ++a) nodes.push_back(*numbers++), size *= nodes.back();
-        for (int a = 0; a < dim; ++a) periodic.push_back(char(*numbers++));
-        for (auto& found : bands)
-            for (int a = 0; a < dim; ++a) found.emplace_back(numbers, reals);
-        rows.reach = *numbers++, rows.width = 2 * rows.reach + 1;
-        for (int i = *numbers++; i > 0; --i) rows.numbers.push_back(T(*reals++));
+    // numbers: those of an operator, the bands, the rows.
+    Smooth(const int*& numbers, const double*& reals) : Operator<T>(numbers) {
+        for (int a = 0; a < grid.dim; ++a) bands.emplace_back(numbers, reals);
+        rows = Rows<T>(numbers, reals);
     }
 
-    long at_nodes() const { return size; }
-    long links(int axis) const { return size / nodes[axis] * (nodes[axis] - !periodic[axis]); }
-    int dimension() const { return dim; }
+    long plane(bool) const override { return grid.size; }
+    long workspace() const override { return linked ? grid.size : 0; }
 
-    typedef std::vector<std::shared_ptr<const Ends<T>>> Body;
-
-    Body body(const T* const* weights) const {
-        Body found;
-        for (int a = 0; a < dim && weights[0]; ++a) found.push_back(ends_of(shape(a), periodic[a], weights[a], rows.reach, false));
+    Body body(const T* const* weights, const T*) const override {
+        Body found{};
+        for (int a = 0; a < grid.dim && linked; ++a) found.ends.push_back(ends_of(grid.shape(a), grid.periodic[a], weights[a], rows.reach, false));
         return found;
     }
 
-    // One component; `ends` is empty for a body without empty cells; with ADD to y; work: a field, with ends.
-    template <bool ADD> void run(const T* x, T* y, bool transposed, const Body& ends, T* work, const Team& team) const {
-        const long first = team.first(size), last = team.last(size);
-        const bool whole = !ADD && ends.empty();  // the first axis begins
-        if (!whole) {
+    void run(const T* x, T* y, const Body& body, T* work, const Team& team) const override { apply<false>(x, y, body, work, team); }
+
+    // y = S x or, with ADD, y += S x.
+    template <bool ADD> void apply(const T* x, T* y, const Body& body, T* work, const Team& team) const {
+        const long first = team.first(grid.size), last = team.last(grid.size);
+        const bool begun = ADD || linked;  // else the first axis begins
+        if (begun) {
             for (long i = first; i < last; ++i) y[i] = ADD ? y[i] + x[i] : x[i];
             team.wait();
         }
-        for (int a = 0; a < dim; ++a) {
-            const Shape grid = shape(a);
-            if (whole && a == 0) {
-                bands[transposed][a].template apply<Band<T>::PLUS>(x, y, grid.outer, grid.inner, T(1), team);
-                continue;
-            }
-            if (ends.empty()) {
-                bands[transposed][a].template apply<Band<T>::ADDED>(x, y, grid.outer, grid.inner, T(1), team);
-                continue;
-            }
-            const auto& own = *ends[a];
-            if (!transposed) {
-                bands[0][a].template apply<Band<T>::SET>(x, work, grid.outer, grid.inner, T(1), team);
-                for (long i = first; i < last; ++i) y[i] += own.regular[i] * work[i];
-                team.wait();
-                for (long e = team.first(own.odd.size()); e < team.last(own.odd.size()); ++e) {
-                    const auto& odd = own.odd[e];
-                    const T here = x[odd.node];
-                    rows.around(odd, grid, [&](long node, T w) { y[odd.node] += w * (x[node] - here); });
-                }
-            } else {
-                for (long i = first; i < last; ++i) work[i] = own.regular[i] * x[i];
-                team.wait();
-                bands[1][a].template apply<Band<T>::ADDED>(work, y, grid.outer, grid.inner, T(1), team);
-                if (team.rank == 0)
-                    for (const auto& odd : own.odd) rows.around(odd, grid, [&](long node, T w) { y[node] += w * x[odd.node]; });
-            }
-            team.wait();
+        for (int a = 0; a < grid.dim; ++a) {
+            const Shape along = grid.shape(a);
+            if (linked) broken(a, x, y, *body.ends[a], work, team);
+            else if (begun || a > 0) bands[a].template apply<Band<T>::ADDED>(x, y, along.outer, along.inner, T(1), team);
+            else bands[a].template apply<Band<T>::PLUS>(x, y, along.outer, along.inner, T(1), team);
         }
+    }
+
+private:
+    // y += B x along one axis of a body with empty cells.
+    void broken(int axis, const T* x, T* y, const Ends<T>& ends, T* work, const Team& team) const {
+        const Shape along = grid.shape(axis);
+        const long first = team.first(grid.size), last = team.last(grid.size);
+        if (!back) {
+            bands[axis].template apply<Band<T>::SET>(x, work, along.outer, along.inner, T(1), team);
+            for (long i = first; i < last; ++i) y[i] += ends.regular[i] * work[i];
+            team.wait();
+            for (long e = team.first(ends.odd.size()); e < team.last(ends.odd.size()); ++e) {
+                const auto& odd = ends.odd[e];
+                const T here = x[odd.node];
+                rows.around(odd, along, [&](long node, T w) { y[odd.node] += w * (x[node] - here); });
+            }
+        } else {
+            for (long i = first; i < last; ++i) work[i] = ends.regular[i] * x[i];
+            team.wait();
+            bands[axis].template apply<Band<T>::ADDED>(work, y, along.outer, along.inner, T(1), team);
+            if (team.rank == 0)
+                for (const auto& odd : ends.odd) rows.around(odd, along, [&](long node, T w) { y[node] += w * x[odd.node]; });
+        }
+        team.wait();
     }
 };
 
-template <class T> class Stencil {
-protected:
-    int dim, linked, back, moment;
-    std::vector<int> axes;       // to be taken
-    std::vector<char> periodic;  // of each axis of the grid
-    std::vector<long> nodes, cells;
+// From the nodes to the midpoints of some axes.
+template <class T> class Stencil final : public Operator<T> {
+    using Operator<T>::back, Operator<T>::linked, Operator<T>::grid;
+    bool moment;
+    std::vector<int> axes;               // to be taken
     std::vector<Band<T>> bands;          // of `axes`
     std::vector<std::vector<T>> series;  // (-1)^j c_j of `axes`
     Rows<T> rows;
-    long largest = 1;
 
 public:
-    // numbers: dim, linked, back, moment, nodes and periodic of each axis, count of axes, and of each: the axis, the length of its series, its
-    // band; then the reach of a row in links, and the count of numbers in rows.
-    Stencil(const int* numbers, const double* reals) {
-        dim = *numbers++, linked = *numbers++, back = *numbers++, moment = *numbers++;
-        for (int a = 0; a < dim; ++a) nodes.push_back(*numbers++);
-        for (int a = 0; a < dim; ++a) periodic.push_back(char(*numbers++));
-        for (int a = 0; a < dim; ++a) cells.push_back(nodes[a] - !periodic[a]), largest *= nodes[a];
+    using typename Operator<T>::Body;
+
+    // numbers: those of an operator, moment, count of axes, and of each: the axis, the length of its series, its band; then the rows.
+    Stencil(const int*& numbers, const double*& reals) : Operator<T>(numbers), moment(*numbers++) {
         for (int i = *numbers++; i > 0; --i) {
             axes.push_back(*numbers++);
             std::vector<T> found;
@@ -414,39 +446,27 @@ public:
             series.push_back(found);
             bands.emplace_back(numbers, reals);
         }
-        rows.reach = *numbers++, rows.width = 2 * (rows.reach + 1);
-        for (int i = *numbers++; i > 0; --i) rows.numbers.push_back(T(*reals++));
+        rows = Rows<T>(numbers, reals);
     }
 
-    long plane(bool result) const {
+    long plane(bool result) const override {
         long size = 1;
-        for (int a = 0; a < dim; ++a) size *= result != bool(back) && taken(a) ? cells[a] : nodes[a];
+        for (int a = 0; a < grid.dim; ++a) size *= result != back && taken(a) ? grid.cells(a) : grid.nodes[a];
         return size;
     }
-    long workspace() const { return linked ? ((1 << axes.size()) + 1) * largest : 0; }
-    long links(int axis) const { return largest / nodes[axis] * cells[axis]; }
-    long at_nodes() const { return largest; }
-    int dimension() const { return dim; }
+    long workspace() const override { return linked ? ((1 << axes.size()) + 1) * grid.size : 0; }
 
-    // What is common to all components of a sample.
-    struct Body {
-        const T* weights[3];
-        const T* inverse;
-        std::shared_ptr<const Ends<T>> ends;
-    };
-
-    Body body(const T* const* weights, const T* inverse) const {
+    Body body(const T* const* weights, const T* inverse) const override {
         Body found{{weights[0], weights[1], weights[2]}, inverse, {}};
-        if (linked && !moment) found.ends = ends_of(shape(axes[0]), periodic[axes[0]], weights[axes[0]], rows.reach, true);
+        if (linked && !moment) found.ends = {ends_of(grid.shape(axes[0]), grid.periodic[axes[0]], weights[axes[0]], rows.reach, true)};
         return found;
     }
 
-    // One component: x -> y.
-    void run(const T* x, T* y, const Body& body, T* work, const Team& team) const {
+    void run(const T* x, T* y, const Body& body, T* work, const Team& team) const override {
         if (!linked) return through(x, y, team);
-        if (!moment) return broken(x, y, *body.ends, work, team);
-        T *a = work, *rest = a + largest;
-        const long first = team.first(largest), last = team.last(largest);
+        if (!moment) return broken(x, y, *body.ends[0], work, team);
+        T *a = work, *rest = a + grid.size;
+        const long first = team.first(grid.size), last = team.last(grid.size);
         if (!back) {
             sharpen(x, a, body, rest, team);
             return through(a, y, team);
@@ -462,20 +482,14 @@ public:
 private:
     bool taken(int axis) const { return std::find(axes.begin(), axes.end(), axis) != axes.end(); }
 
-    Shape shape(int axis) const {
-        Shape found{1, nodes[axis], 1};
-        for (int a = 0; a < dim; ++a) (a < axis ? found.outer : found.inner) *= a == axis ? 1 : nodes[a];
-        return found;
-    }
-
     // The bands of all axes, each row along the first one in all of them before the next.
     void through(const T* x, T* y, const Team& team) const {
-        std::vector<long> sizes(nodes);
+        std::vector<long> sizes(grid.nodes);
         if (back)
-            for (int axis : axes) sizes[axis] = cells[axis];
+            for (int axis : axes) sizes[axis] = grid.cells(axis);
         const auto inner = [&](int axis) {
             long found = 1;
-            for (int a = axis + 1; a < dim; ++a) found *= sizes[a];
+            for (int a = axis + 1; a < grid.dim; ++a) found *= sizes[a];
             return found;
         };
         if (axes.size() == 1) {
@@ -486,9 +500,9 @@ private:
         // Several axes: x is the first of them, or there is one line of it for each of the axes before.
         long outer = 1, size = inner(axes[0]), made = 1;
         for (int a = 0; a < axes[0]; ++a) outer *= sizes[a];
-        for (int a = axes[0] + 1; a < dim; ++a) made *= back ? nodes[a] : taken(a) ? cells[a] : nodes[a];
+        for (int a = axes[0] + 1; a < grid.dim; ++a) made *= !back && taken(a) ? grid.cells(a) : grid.nodes[a];
         const Band<T>& band = bands[0];
-        std::vector<T> memory(2 * largest / nodes[axes[0]]);
+        std::vector<T> memory(2 * grid.size / grid.nodes[axes[0]]);
         T *one = memory.data(), *two = one + memory.size() / 2;
         std::vector<long> now;
         for (long line = team.first(outer * band.out); line < team.last(outer * band.out); ++line) {
@@ -499,7 +513,7 @@ private:
             for (size_t b = 1; b < axes.size(); ++b) {
                 T* to = b + 1 == axes.size() ? y + line * made : b % 2 ? two : one;
                 long before = 1, behind = 1;
-                for (int a = axes[0] + 1; a < dim; ++a) (a < axes[b] ? before : behind) *= a == axes[b] ? 1 : now[a];
+                for (int a = axes[0] + 1; a < grid.dim; ++a) (a < axes[b] ? before : behind) *= a == axes[b] ? 1 : now[a];
                 bands[b].template apply<Band<T>::SET>(from, to, before, behind, T(1), {});
                 now[axes[b]] = bands[b].out, from = to;
             }
@@ -509,17 +523,17 @@ private:
 
     // Along one axis of a body with empty cells: values and slopes.
     void broken(const T* x, T* y, const Ends<T>& ends, T* work, const Team& team) const {
-        const Shape grid = shape(axes[0]);
-        const long size = links(axes[0]), step = grid.inner;
+        const Shape along = grid.shape(axes[0]);
+        const long size = grid.links(axes[0]);
         if (!back) {
-            bands[0].template apply<Band<T>::SET>(x, y, grid.outer, step, T(1), team);
+            bands[0].template apply<Band<T>::SET>(x, y, along.outer, along.inner, T(1), team);
             for (long i = team.first(size); i < team.last(size); ++i) y[i] *= ends.regular[i];
             team.wait();
             for (long e = team.first(ends.odd.size()); e < team.last(ends.odd.size()); ++e) {
                 const auto& odd = ends.odd[e];
                 T sum = 0, origin = 0;
                 bool begun = false;
-                rows.around(odd, grid, [&](long node, T w) {
+                rows.around(odd, along, [&](long node, T w) {
                     if (!begun && !sums()) origin = x[node];
                     begun = true, sum += w * (x[node] - origin);
                 });
@@ -529,9 +543,9 @@ private:
         }
         for (long i = team.first(size); i < team.last(size); ++i) work[i] = ends.regular[i] * x[i];
         team.wait();
-        bands[0].template apply<Band<T>::SET>(work, y, grid.outer, step, T(1), team);
+        bands[0].template apply<Band<T>::SET>(work, y, along.outer, along.inner, T(1), team);
         if (team.rank == 0)
-            for (const auto& odd : ends.odd) rows.around(odd, grid, [&](long node, T w) { y[node] += w * x[odd.place]; });
+            for (const auto& odd : ends.odd) rows.around(odd, along, [&](long node, T w) { y[node] += w * x[odd.place]; });
         team.wait();
     }
 
@@ -541,14 +555,14 @@ private:
     void sharpen(const T* x, T* y, const Body& body, T* work, const Team& team) const {
         const int all = (1 << axes.size()) - 1;
         for (int set = 1; set <= all; ++set) {
-            T* to = set == all ? y : work + (set - 1) * largest;
+            T* to = set == all ? y : work + (set - 1) * grid.size;
             const T share = T(1) / T(__builtin_popcount(set));
             bool begun = false;
             for (size_t a = 0; a < axes.size(); ++a)
                 if (set >> a & 1) {
                     // The axis that is taken last.
                     const int before = set ^ 1 << a;
-                    once(a, before ? work + (before - 1) * largest : x, to, share, begun, body, team);
+                    once(a, before ? work + (before - 1) * grid.size : x, to, share, begun, body, team);
                     begun = true;
                 }
         }
@@ -556,13 +570,12 @@ private:
 
     // y = share S x, or added to y, along one of the axes: lines side by side, one after the other in memory at most by registers.
     void once(size_t a, const T* x, T* y, T share, bool add, const Body& body, const Team& team) const {
-        const Shape grid = shape(axes[a]);
-        const bool wraps = periodic[axes[a]];
-        const long n = grid.n, inner = grid.inner, count = n - !wraps;
+        const Shape along = grid.shape(axes[a]);
+        const long n = along.n, inner = along.inner, count = grid.cells(axes[a]);
         const long wide = std::min<long>(inner, 64), pieces = (inner + wide - 1) / wide;
         std::vector<T> memory(2 * n * wide);
         T *curved = memory.data(), *term = curved + n * wide;
-        for (long piece = team.first(grid.outer * pieces); piece < team.last(grid.outer * pieces); ++piece) {
+        for (long piece = team.first(along.outer * pieces); piece < team.last(along.outer * pieces); ++piece) {
             const long o = piece / pieces, from = piece % pieces * wide, many = std::min(wide, inner - from);
             const T *own = x + o * n * inner + from, *f = body.weights[axes[a]] + o * count * inner + from, *g = body.inverse + o * n * inner + from;
             T* to = y + o * n * inner + from;
@@ -628,33 +641,28 @@ private:
 // the share of cells that each node has.  Slopes are those of the smoothed field.
 template <class T> class Local {
     struct Term { int target, origin, axis, band, coefficient, from_slope, to_slope; };
-    Smooth<T> smooth;
-    int dim;
-    std::vector<long> nodes;
-    std::vector<char> periodic;
+    Smooth<T> smooth, transposed;
+    const Grid& grid = smooth.grid;
     std::vector<Band<T>> bands;
     std::vector<Term> terms;
-    long size = 1;
 
 public:
-    // numbers: those of Smooth, dim, nodes and periodic of each axis, count of bands and they, count of terms and (target, origin, axis, band,
-    // coefficient, whether a slope is taken, whether its transpose is) of each.
-    Local(const int* numbers, const double* reals) : smooth(numbers, reals) {
-        dim = *numbers++;
-        for (int a = 0; a < dim; ++a) nodes.push_back(*numbers++), size *= nodes.back();
-        for (int a = 0; a < dim; ++a) periodic.push_back(char(*numbers++));
+    // numbers: those of the smoothing and of its transpose, count of bands and they, count of terms and (target, origin, axis, band, coefficient,
+    // whether a slope is taken, whether its transpose is) of each.
+    Local(const int*& numbers, const double*& reals) : smooth(numbers, reals), transposed(numbers, reals) {
         for (int i = *numbers++; i > 0; --i) bands.emplace_back(numbers, reals);
         for (int i = *numbers++; i > 0; --i, numbers += 7)
             terms.push_back({numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]});
     }
-    long sample() const { return 3 * size; }
-    long workspace() const { return 4 * size; }
+    long sample() const { return 3 * grid.size; }
+    long workspace() const { return 4 * grid.size; }
 
     void run(const T* x, const T* coefficients, T* y, T* work, const Team& team) const {
+        const long size = grid.size;
         T* slopes = work + 3 * size;
         for (int origin = 0; origin < 3; ++origin)
             if (std::any_of(terms.begin(), terms.end(), [&](const Term& term) { return term.origin == origin && term.from_slope; }))
-                smooth.template run<false>(x + origin * size, work + origin * size, false, {}, nullptr, team);
+                smooth.template apply<false>(x + origin * size, work + origin * size, {}, nullptr, team);
         for (int target = 0; target < 3; ++target) {
             T* to = y + target * size;
             bool sloped = false, valued = false;
@@ -665,29 +673,27 @@ public:
             team.wait();
             for (const Term& term : terms)
                 if (term.target == target) {
-                    long outer = 1, inner = 1;
-                    for (int a = 0; a < dim; ++a) (a < term.axis ? outer : inner) *= a == term.axis ? 1 : nodes[a];
+                    const Shape along = grid.shape(term.axis);
                     const T* from = (term.from_slope ? work : x) + term.origin * size;
-                    bands[term.band].template apply<Band<T>::ADDED>(from, term.to_slope ? slopes : to, outer, inner, coefficients[term.coefficient], team);
+                    bands[term.band].template apply<Band<T>::ADDED>(from, term.to_slope ? slopes : to, along.outer, along.inner, coefficients[term.coefficient], team);
                 }
             if (valued) share(to, team);
             if (sloped) share(slopes, team);
-            if (sloped && valued) smooth.template run<true>(slopes, to, true, {}, nullptr, team);
-            if (sloped && !valued) smooth.template run<false>(slopes, to, true, {}, nullptr, team);
+            if (sloped && valued) transposed.template apply<true>(slopes, to, {}, nullptr, team);
+            if (sloped && !valued) transposed.template apply<false>(slopes, to, {}, nullptr, team);
         }
     }
 
 private:
     // A node at an open end has half of a cell.
     void share(T* y, const Team& team) const {
-        for (int a = 0; a < dim; ++a) {
-            if (periodic[a]) continue;
-            long outer = 1, inner = 1;
-            for (int b = 0; b < dim; ++b) (b < a ? outer : inner) *= b == a ? 1 : nodes[b];
-            for (long o = team.first(outer); o < team.last(outer); ++o)
-                for (long i : {0L, nodes[a] - 1}) {
-                    T* plane = y + (o * nodes[a] + i) * inner;
-                    for (long k = 0; k < inner; ++k) plane[k] *= T(0.5);
+        for (int a = 0; a < grid.dim; ++a) {
+            if (grid.periodic[a]) continue;
+            const Shape along = grid.shape(a);
+            for (long o = team.first(along.outer); o < team.last(along.outer); ++o)
+                for (long i : {0L, along.n - 1}) {
+                    T* plane = y + (o * along.n + i) * along.inner;
+                    for (long k = 0; k < along.inner; ++k) plane[k] *= T(0.5);
                 }
             team.wait();
         }
@@ -706,50 +712,41 @@ template <class F> static void distribute(long samples, int threads, F f) {
     }
 }
 
+// numbers: whether it is a smoothing; then those of the operator.
+template <class T> static void* operator_of(const int* numbers, const double* reals) {
+    Operator<T>* found;
+    if (*numbers++) found = new Smooth<T>(numbers, reals);
+    else found = new Stencil<T>(numbers, reals);
+    return found;
+}
+
 template <class T> static void run(const void* plan, const T* x, const T* const* weights, const T* inverse, long repeated, T* y, T* work, long samples,
                                    long planes, int threads) {
-    const auto& stencil = *static_cast<const Stencil<T>*>(plan);
-    const long in = stencil.plane(false), out = stencil.plane(true);
-    std::vector<typename Stencil<T>::Body> bodies;
+    const auto& found = *static_cast<const Operator<T>*>(plan);
+    const long in = found.plane(false), out = found.plane(true);
+    std::vector<typename Operator<T>::Body> bodies;
     for (long s = 0; s < (repeated ? 1 : samples); ++s) {
         const T* own[3] = {};
-        for (int a = 0; a < stencil.dimension(); ++a)
-            if (weights[a]) own[a] = weights[a] + s * stencil.links(a);
-        bodies.push_back(stencil.body(own, inverse ? inverse + s * stencil.at_nodes() : nullptr));
+        for (int a = 0; a < found.grid.dim; ++a)
+            if (weights[a]) own[a] = weights[a] + s * found.grid.links(a);
+        bodies.push_back(found.body(own, inverse ? inverse + s * found.grid.size : nullptr));
     }
     distribute(samples, threads, [&](long s, int worker, const Team& team) {
         for (long p = s * planes; p < (s + 1) * planes; ++p)
-            stencil.run(x + p * in, y + p * out, bodies[repeated ? 0 : s], work + worker * stencil.workspace(), team);
+            found.run(x + p * in, y + p * out, bodies[repeated ? 0 : s], work + worker * found.workspace(), team);
     });
 }
 
 template <class T> static void local(const void* plan, const T* x, const T* coefficients, T* y, T* work, long samples, int threads) {
-    const auto& stencil = *static_cast<const Local<T>*>(plan);
+    const auto& found = *static_cast<const Local<T>*>(plan);
     distribute(samples, threads, [&](long s, int worker, const Team& team) {
-        stencil.run(x + s * stencil.sample(), coefficients, y + s * stencil.sample(), work + worker * stencil.workspace(), team);
-    });
-}
-
-template <class T> static void smooth(const void* plan, bool transposed, const T* x, const T* const* weights, long repeated, T* y, T* work, long samples,
-                                      long planes, int threads) {
-    const auto& stencil = *static_cast<const Smooth<T>*>(plan);
-    const long size = stencil.at_nodes();
-    std::vector<typename Smooth<T>::Body> ends;
-    for (long s = 0; s < (repeated ? 1 : samples); ++s) {
-        const T* own[3] = {};
-        for (int a = 0; a < stencil.dimension(); ++a)
-            if (weights[a]) own[a] = weights[a] + s * stencil.links(a);
-        ends.push_back(stencil.body(own));
-    }
-    distribute(samples, threads, [&](long s, int worker, const Team& team) {
-        for (long p = s * planes; p < (s + 1) * planes; ++p)
-            stencil.template run<false>(x + p * size, y + p * size, transposed, ends[repeated ? 0 : s], work + worker * size, team);
+        found.run(x + s * found.sample(), coefficients, y + s * found.sample(), work + worker * found.workspace(), team);
     });
 }
 
 extern "C" {
-void* plan_float64(const int* numbers, const double* reals) { return new Stencil<double>(numbers, reals); }
-void* plan_float32(const int* numbers, const double* reals) { return new Stencil<float>(numbers, reals); }
+void* plan_float64(const int* numbers, const double* reals) { return operator_of<double>(numbers, reals); }
+void* plan_float32(const int* numbers, const double* reals) { return operator_of<float>(numbers, reals); }
 void* local_plan_float64(const int* numbers, const double* reals) { return new Local<double>(numbers, reals); }
 void* local_plan_float32(const int* numbers, const double* reals) { return new Local<float>(numbers, reals); }
 
@@ -762,8 +759,8 @@ void local_float32(const void* plan, const float* x, const float* coefficients, 
 }
 
 // How many numbers of memory a thread takes in the meantime.
-long workspace_float64(const void* plan) { return static_cast<const Stencil<double>*>(plan)->workspace(); }
-long workspace_float32(const void* plan) { return static_cast<const Stencil<float>*>(plan)->workspace(); }
+long workspace_float64(const void* plan) { return static_cast<const Operator<double>*>(plan)->workspace(); }
+long workspace_float32(const void* plan) { return static_cast<const Operator<float>*>(plan)->workspace(); }
 
 // x (samples, planes, *grid) -> y likewise.  fx, fy, fz, inverse: the links of each sample, or if `repeated` of all of them.
 void stencil_float64(const void* plan, const double* x, const double* fx, const double* fy, const double* fz, const double* inverse, long repeated, double* y,
@@ -775,20 +772,5 @@ void stencil_float32(const void* plan, const float* x, const float* fx, const fl
                      float* work, long samples, long planes, int threads) {
     const float* const weights[] = {fx, fy, fz};
     run<float>(plan, x, weights, inverse, repeated, y, work, samples, planes, threads);
-}
-
-void* smooth_plan_float64(const int* numbers, const double* reals) { return new Smooth<double>(numbers, reals); }
-void* smooth_plan_float32(const int* numbers, const double* reals) { return new Smooth<float>(numbers, reals); }
-
-// x (samples, planes, *nodes) -> y likewise; work: a field for each thread, or one if there are fewer samples than threads.
-void smooth_float64(const void* plan, int transposed, const double* x, const double* fx, const double* fy, const double* fz, long repeated, double* y,
-                    double* work, long samples, long planes, int threads) {
-    const double* const weights[] = {fx, fy, fz};
-    smooth<double>(plan, transposed, x, weights, repeated, y, work, samples, planes, threads);
-}
-void smooth_float32(const void* plan, int transposed, const float* x, const float* fx, const float* fy, const float* fz, long repeated, float* y,
-                    float* work, long samples, long planes, int threads) {
-    const float* const weights[] = {fx, fy, fz};
-    smooth<float>(plan, transposed, x, weights, repeated, y, work, samples, planes, threads);
 }
 }

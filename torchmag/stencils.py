@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from torchmag import bands, layout, native
-from torchmag.midpoints import MOMENT, POWER, SLOPE, VALUE, Links, Midpoints, Pattern, series
+from torchmag.midpoints import MOMENT, SLOPE, VALUE, Links, Midpoints, Pattern
 
 SOURCE = Path(__file__).with_name("stencils.cpp")
-KINDS = (None, VALUE, SLOPE, MOMENT)
+# Along all axes of a pattern: `Midpoints.smooth`.
+SMOOTHED = "smoothed"
+KINDS = (None, VALUE, SLOPE, MOMENT, SMOOTHED)
 # Numbers in a field that are not worth a second thread.
 SMALL = 2**14
 # After a fork OpenMP has lost its threads and would wait for them.
@@ -31,9 +33,17 @@ def available() -> bool:
 available._dynamo_marked_constant = True
 
 
+def _is_shorter(kind, wraps):
+    """Whether an axis has one cell less than nodes."""
+    return kind not in (None, SMOOTHED) and not wraps
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """One operator: from the `nodes` to the grid of a pattern or, with `back`, its transpose; `linked` if the body has empty cells."""
+    """One operator: from the `nodes` to the grid of a pattern or, with `back`, its transpose; `linked` if the body has empty cells.
+
+    A pattern of SMOOTHED along all axes smooths.
+    """
 
     order: int
     back: bool
@@ -57,9 +67,20 @@ class Plan:
         return {}
 
     @functools.cached_property
+    def smooths(self) -> bool:
+        return SMOOTHED in self.pattern
+
+    @functools.cached_property
     def grid(self) -> tuple[int, ...]:
         """Of the pattern: cells along the axes that it names."""
-        return tuple(n - bool(kind and not wraps) for n, kind, wraps in zip(self.nodes, self.pattern, self.periodic))
+        return tuple(n - _is_shorter(kind, wraps) for n, kind, wraps in zip(self.nodes, self.pattern, self.periodic))
+
+    def by_torch(self, x: Tensor, tables: Sequence[Tensor]) -> Tensor:
+        """The result from torch's own operators."""
+        plain, body = Midpoints(self.order, self.periodic), Links(tuple(tables[:-1]), tables[-1]) if tables else None
+        if self.smooths:
+            return plain.smooth(x, body, self.back)
+        return (plain.back if self.back else plain.there)(x, self.pattern, body)
 
     def shape_of(self, x: Tensor) -> tuple[int, ...]:
         """Of the result."""
@@ -87,19 +108,11 @@ class _Handle:
     """A plan as the compiled code has it, kept as long as the process."""
 
     def __init__(self, plan, dtype):
-        axes, reals = [axis for axis, kind in enumerate(plan.pattern) if kind], []
-        numbers = [len(plan.nodes), plan.linked, plan.back, MOMENT in plan.pattern, *plan.nodes, *plan.periodic, len(axes)]
-        for axis in axes:
-            kind, n, wraps = plan.pattern[axis], plan.nodes[axis], plan.periodic[axis]
-            # The links of a moment sharpen the nodes first; what is left is of order 2.
-            order = 2 if plan.linked and kind == MOMENT else plan.order
-            coefficients = [(-1) ** j * c for j, c in enumerate(series(kind, plan.order), 1)]
-            band, weights = bands.midpoint_band(kind, order, n, wraps, plan.back)
-            numbers += [axis, len(coefficients), *band]
-            reals += [*coefficients, *weights]
-        rows = bands.midpoint_rows(plan.pattern[axes[0]], plan.order) if plan.linked and MOMENT not in plan.pattern else []
-        reals, numbers = [*reals, *rows], [*numbers, plan.order // 2 - 1, len(rows)]
-        self.pointer = _made("plan", dtype, numbers, reals)
+        if plan.smooths:
+            numbers, reals = bands.smoothing(plan.back, plan.linked, plan.nodes, plan.periodic)
+        else:
+            numbers, reals = bands.midpoints(plan.order, plan.back, plan.linked, plan.nodes, plan.periodic, plan.pattern)
+        self.pointer = _made("plan", dtype, [plan.smooths, *numbers], reals)
         size, self.call = (_function(name, dtype) for name in ("workspace", "stencil"))
         size.restype, size.argtypes = ctypes.c_long, [ctypes.c_void_p]
         pointer, long = ctypes.c_void_p, ctypes.c_long
@@ -113,45 +126,10 @@ class _Local:
 
     def __init__(self, numbers, dtype):
         order, nodes, periodic, terms = _decode_local(numbers)
-        self.size, products = 3 * math.prod(nodes), {}
-        numbers, reals = _smooth_plan(nodes, periodic)
-        numbers += [len(nodes), *nodes, *periodic]
-        for _, _, axis, outer, inner, _ in terms:
-            products.setdefault((nodes[axis], periodic[axis], outer, inner), len(products))
-        numbers.append(len(products))
-        for n, wraps, outer, inner in products:
-            band, weights = bands.product_band(order, n, wraps, outer, inner)
-            numbers, reals = [*numbers, *band], [*reals, *weights]
-        numbers.append(len(terms))
-        for target, origin, axis, outer, inner, coefficient in terms:
-            band = products[nodes[axis], periodic[axis], outer, inner]
-            numbers += [target, origin, axis, band, coefficient, inner == SLOPE, outer == SLOPE]
-        self.pointer = _made("local_plan", dtype, numbers, reals)
+        self.size = 3 * math.prod(nodes)
+        self.pointer = _made("local_plan", dtype, *bands.local(order, nodes, periodic, terms))
         self.call = _function("local", dtype)
         self.call.argtypes, self.call.restype = [*[ctypes.c_void_p] * 5, ctypes.c_long, ctypes.c_int], None
-
-
-@functools.cache
-class _Smooth:
-    """`Stencils.smooth` as the compiled code has it."""
-
-    def __init__(self, nodes, periodic, dtype):
-        self.pointer = _made("smooth_plan", dtype, *_smooth_plan(nodes, periodic))
-        self.call, self.size = _function("smooth", dtype), math.prod(nodes)
-        pointer, long = ctypes.c_void_p, ctypes.c_long
-        self.call.argtypes = [pointer, ctypes.c_int, *[pointer] * 4, long, pointer, pointer, long, long, ctypes.c_int]
-        self.call.restype = None
-
-
-def _smooth_plan(nodes, periodic):
-    """Whole numbers and numbers that `Smooth` in the C++ reads."""
-    numbers, reals = [len(nodes), *nodes, *periodic], []
-    for back in (False, True):
-        for n, wraps in zip(nodes, periodic):
-            band, weights = bands.smoothing_band(n, wraps, back)
-            numbers, reals = [*numbers, *band], [*reals, *weights]
-    rows = bands.smoothing_rows()
-    return [*numbers, POWER, len(rows)], [*reals, *rows]
 
 
 def _function(name, dtype):
@@ -162,10 +140,6 @@ def _made(name, dtype, numbers, reals):
     make = _function(name, dtype)
     make.restype = ctypes.c_void_p
     return make((ctypes.c_int * len(numbers))(*map(int, numbers)), (ctypes.c_double * max(1, len(reals)))(*reals))
-
-
-# What is taken of m, target <- origin: (target, origin, axis, outer, inner, index of the coefficient).
-Term = tuple[int, int, int, str, str, int]
 
 
 class Stencils(Midpoints):
@@ -181,28 +155,27 @@ class Stencils(Midpoints):
         _define_operators()
 
     def there(self, x: Tensor, pattern: Pattern, body: Links | None = None) -> Tensor:
-        return self._by(x, pattern, body, False)
+        if self._is_compiled(x, pattern, body):
+            return self._apply(x, pattern, body, False)
+        return super().there(x, pattern, body)
 
     def back(self, x: Tensor, pattern: Pattern, body: Links | None = None) -> Tensor:
-        return self._by(x, pattern, body, True)
+        if self._is_compiled(x, pattern, body):
+            return self._apply(x, pattern, body, True)
+        return super().back(x, pattern, body)
 
     def smooth(self, x: Tensor, body: Links | None = None, transposed: bool = False) -> Tensor:
-        if not self._is_compiled(x, (VALUE,), body):
-            return super().smooth(x, body, transposed)
-        numbers = [int(transposed), *(int(wraps) for wraps in self.periodic)]
-        tables = [] if body is None else [table.detach() for table in body.weights]
-        if torch.compiler.is_compiling():
-            operators = torch.ops.torchmag
-            return (operators.smooth if torch.is_grad_enabled() else operators.smooth_untaped).default(x, tables, numbers)
-        plain = not (torch.is_grad_enabled() and x.requires_grad) and not _is_transformed()
-        return (_ApplySmooth.forward if plain else _ApplySmooth.apply)(x, tuple(numbers), *tables)
+        pattern = (SMOOTHED,) * self.dim
+        if self._is_compiled(x, pattern, body):
+            return self._apply(x, pattern, body, transposed)
+        return super().smooth(x, body, transposed)
 
     def takes(self, x: Tensor) -> bool:
         """Whether compiled code can be applied to x, which `local` is."""
         fits = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and x.numel() > 0
         return fits and not (torch.compiler.is_compiling() and _is_transformed()) and available()
 
-    def local(self, x: Tensor, terms: Sequence[Term], coefficients: Tensor) -> Tensor:
+    def local(self, x: Tensor, terms: Sequence[bands.Term], coefficients: Tensor) -> Tensor:
         """The sum of coefficient * outer^T inner x over terms, times the share of cells that each node has along the other axes.
 
         Shape: x (*batch, 3, *nodes), coefficients (n) -> same as x.
@@ -215,11 +188,9 @@ class Stencils(Midpoints):
         plain = not (torch.is_grad_enabled() and (x.requires_grad or coefficients.requires_grad)) and not _is_transformed()
         return (_ApplyLocal.forward if plain else _ApplyLocal.apply)(x, coefficients, _numbers_local(*attributes))
 
-    def _by(self, x, pattern, body, back):
-        if not self._is_compiled(x, pattern, body):
-            return super().back(x, pattern, body) if back else super().there(x, pattern, body)
+    def _apply(self, x, pattern, body, back):
         grid = x.shape[x.ndim - self.dim :]
-        nodes = tuple(n + bool(back and kind and not wraps) for n, kind, wraps in zip(grid, pattern, self.periodic))
+        nodes = tuple(n + (back and _is_shorter(kind, wraps)) for n, kind, wraps in zip(grid, pattern, self.periodic))
         attributes = self.order, back, body is not None, nodes, self.periodic, tuple(pattern)
         tables = [] if body is None else [table.detach() for table in (*body.weights, body.inverse)]
         if torch.compiler.is_compiling():
@@ -240,7 +211,7 @@ class Stencils(Midpoints):
             if not fit or (own != batch if math.prod(batch) != 1 else len(own) < len(batch)):
                 return False
             if MOMENT not in pattern:
-                return sum(kind is not None for kind in pattern) == 1
+                return SMOOTHED in pattern or sum(kind is not None for kind in pattern) == 1
             # A moment's weights may be trained.
             if _is_transformed() or (torch.is_grad_enabled() and any(t.requires_grad for t in tables)):
                 return False
@@ -254,9 +225,7 @@ class _Apply(torch.autograd.Function):
     def forward(x, plan, *tables):
         if torch._C._has_storage(x) and all(torch._C._has_storage(table) for table in tables):
             return _run(plan, x.detach(), tables)
-        plain = Midpoints(plan.order, plan.periodic)
-        body = Links(tuple(tables[:-1]), tables[-1]) if tables else None
-        return (plain.back if plan.back else plain.there)(x, plan.pattern, body)
+        return plan.by_torch(x, tables)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -281,39 +250,6 @@ class _Apply(torch.autograd.Function):
 
 def _batched(x, where, size):
     return x.expand(size, *x.shape) if where is None else x.movedim(where, 0)
-
-
-class _ApplySmooth(torch.autograd.Function):
-    """A linear operator of x."""
-
-    @staticmethod
-    def forward(x, numbers, *tables):
-        if torch._C._has_storage(x) and all(torch._C._has_storage(table) for table in tables):
-            return _run_smooth(x.detach(), tables, numbers)
-        transposed, *periodic = numbers
-        return Midpoints(4, tuple(map(bool, periodic))).smooth(
-            x, Links(tuple(tables), None) if tables else None, bool(transposed)
-        )
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        _, ctx.numbers, *ctx.tables = inputs
-
-    @staticmethod
-    def backward(ctx, gradient):
-        numbers = 1 - ctx.numbers[0], *ctx.numbers[1:]
-        return _ApplySmooth.apply(gradient, numbers, *ctx.tables), None, *(None for _ in ctx.tables)
-
-    @staticmethod
-    def jvp(ctx, tangent, *_):
-        return _ApplySmooth.apply(tangent, ctx.numbers, *ctx.tables)
-
-    @staticmethod
-    def vmap(info, in_dims, x, numbers, *tables):
-        x = x.movedim(in_dims[0], 0)
-        if any(where is not None for where in in_dims[2:]) or (tables and tables[-1].ndim > len(numbers) - 1):
-            tables = [_batched(table, where, info.batch_size) for table, where in zip(tables, in_dims[2:])]
-        return _ApplySmooth.apply(x, numbers, *tables), 0
 
 
 class _ApplyLocal(torch.autograd.Function):
@@ -391,27 +327,6 @@ def _run_local(x, coefficients, numbers):
     return found
 
 
-def _run_smooth(x, tables, numbers):
-    """(*batch, planes, *nodes) -> same; nothing is taped.  numbers: whether transposed, and whether periodic for each axis."""
-    transposed, *periodic = numbers
-    dim = len(periodic)
-    nodes = tuple(x.shape[x.ndim - dim :])
-    handle, found, x = _Smooth(nodes, tuple(map(bool, periodic)), x.dtype), torch.empty_like(x), x.contiguous()
-    tables = [table.contiguous() for table in tables]
-    batch = tables[0].shape[: tables[0].ndim - dim] if tables else ()
-    repeated = math.prod(batch) == 1
-    count = x.numel() // handle.size
-    samples = math.prod(x.shape[: max(0, x.ndim - dim - 1)]) if repeated else math.prod(batch)
-    threads = _threads(x)
-    work = x.new_empty(handle.size * (threads if samples >= threads else 1) if tables else 0)
-    pointers = [table.data_ptr() for table in tables] + [None] * (3 - len(tables))
-    handle.call(
-        *(handle.pointer, transposed, x.data_ptr(), *pointers, repeated),
-        *(found.data_ptr(), work.data_ptr(), samples, count // samples, threads),
-    )
-    return found
-
-
 def _local_by_torch(x, coefficients, numbers):
     order, nodes, periodic, terms = _decode_local(tuple(numbers))
     dim, plain = len(nodes), Midpoints(order, periodic)
@@ -471,11 +386,6 @@ def _derive(ctx, gradient):
     return torch.ops.torchmag.stencil.default(gradient, ctx.tables, [order, int(not back), *rest]), [None] * len(ctx.tables), None
 
 
-def _derive_smooth(ctx, gradient):
-    transposed, *rest = ctx.plan
-    return torch.ops.torchmag.smooth.default(gradient, ctx.tables, [1 - transposed, *rest]), [None] * len(ctx.tables), None
-
-
 def _keep_local(ctx, inputs, output):
     x, coefficients, numbers = inputs
     ctx.numbers = list(numbers)
@@ -492,7 +402,6 @@ def _define_operators():
     library = torch.library.Library("torchmag", "FRAGMENT")
     definitions = {
         "stencil": ("(Tensor x, Tensor[] tables, int[] plan) -> Tensor", _shaped_stencil, _stencil),
-        "smooth": ("(Tensor x, Tensor[] tables, int[] plan) -> Tensor", _shaped_alike, _run_smooth),
         "local": ("(Tensor x, Tensor coefficients, int[] numbers) -> Tensor", _shaped_alike, _run_local),
     }
     for name, (signature, shaped, run) in definitions.items():
@@ -502,7 +411,6 @@ def _define_operators():
             library.impl(variant, run, "CPU")
             torch.library.register_fake(f"torchmag::{variant}", shaped, lib=library)
     torch.library.register_autograd("torchmag::stencil", _derive, setup_context=_keep, lib=library)
-    torch.library.register_autograd("torchmag::smooth", _derive_smooth, setup_context=_keep, lib=library)
     torch.library.register_autograd("torchmag::local", _derive_local, setup_context=_keep_local, lib=library)
     return library
 
