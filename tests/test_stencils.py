@@ -141,6 +141,20 @@ def test_local_terms_are_products(order, nodes, periodic):
         assert torch.autograd.gradgradcheck(apply, inputs)
 
 
+def test_any_order_in_memory():
+    """Components last in memory: the fields of those that are side by side."""
+    operator = Stencils(6, (False, True))
+    x = torch.randn(7, 6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64).permute(2, 0, 1)
+    terms, one = [(0, 1, 0, SLOPE, SLOPE, 0)], x.new_ones(1)
+    for apply in (
+        operator.smooth,
+        lambda x: operator.there(x, (SLOPE, None)),
+        lambda x: operator.back(x, (None, SLOPE)),
+        lambda x: operator.local(x, terms, one),
+    ):
+        assert torch.equal(apply(x), apply(x.contiguous()))
+
+
 def test_slopes_of_what_is_uniform_are_zero():
     for dtype in (torch.float32, torch.float64):
         x = torch.full((3, 40, 50), 0.123456789, dtype=dtype)
