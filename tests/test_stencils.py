@@ -7,6 +7,7 @@ import torch
 
 import torchmag as tm
 from torchmag import stencils
+from torchmag.bands import encode_terms
 from torchmag.midpoints import MOMENT, SLOPE, VALUE, Midpoints, links
 from torchmag.stencils import Stencils
 
@@ -133,7 +134,7 @@ def test_local_terms_are_products(order, nodes, periodic):
     x = torch.randn(2, 3, *nodes, generator=generator, dtype=torch.float64)
     c = torch.randn(len(terms), generator=generator, dtype=torch.float64)
     apply = lambda x, c: Stencils(order, periodic).local(x, terms, c)
-    numbers = tuple(stencils._encode_local(order, nodes, periodic, terms))
+    numbers = tuple(encode_terms(order, nodes, periodic, terms))
     torch.testing.assert_close(apply(x, c), stencils._local_by_torch(x, c, numbers), rtol=0, atol=1e-12)
     if x.numel() < 100:
         inputs = x.requires_grad_(), c.requires_grad_()

@@ -9,8 +9,12 @@ from collections.abc import Sequence
 
 import torch
 
-from torchmag.midpoints import MOMENT, POWER, SLOPE, SMOOTHING, Midpoints, Pattern, series, taps
+from torchmag.midpoints import MOMENT, POWER, SLOPE, SMOOTHING, VALUE, Midpoints, Pattern, series, taps
 
+# Along all axes of a pattern: `Midpoints.smooth`.
+SMOOTHED = "smoothed"
+# Each by its number in what torch and the compiled code are told.
+KINDS = (None, VALUE, SLOPE, MOMENT, SMOOTHED)
 # What is taken of m, target <- origin: (target, origin, axis, outer, inner, index of the coefficient).
 Term = tuple[int, int, int, str, str, int]
 
@@ -61,6 +65,34 @@ def local(order: int, nodes: Sequence[int], periodic: Sequence[bool], terms: Seq
     whole = lambda tables, which: [number for table in tables for number in table[which]]
     numbers = [*whole(pairs, 0), len(products), *whole(products, 0), len(terms), *found]
     return numbers, [*whole(pairs, 1), *whole(products, 1)]
+
+
+def encode_terms(order: int, nodes: Sequence[int], periodic: Sequence[bool], terms: Sequence[Term]) -> list[int]:
+    """The attributes of `local` as whole numbers, for an operator of torch."""
+    numbers = [order, len(nodes), *nodes, *(int(wraps) for wraps in periodic)]
+    for target, origin, axis, outer, inner, coefficient in terms:
+        numbers += [target, origin, axis, KINDS.index(outer), KINDS.index(inner), coefficient]
+    return numbers
+
+
+@functools.cache
+def decode_terms(numbers: tuple[int, ...]) -> tuple[int, tuple[int, ...], tuple[bool, ...], tuple[Term, ...]]:
+    """From `encode_terms`."""
+    order, dim, *rest = numbers
+    terms = tuple(
+        (target, origin, axis, KINDS[outer], KINDS[inner], coefficient)
+        for target, origin, axis, outer, inner, coefficient in zip(*[iter(rest[2 * dim :])] * 6)
+    )
+    return order, tuple(rest[:dim]), tuple(map(bool, rest[dim : 2 * dim])), terms
+
+
+def transposed_terms(numbers: Sequence[int]) -> Sequence[int]:
+    """What `encode_terms` makes of the transpose; of the same type, list or tuple."""
+    start, found = 2 + 2 * numbers[1], list(numbers)
+    for i in range(start, len(numbers), 6):
+        target, origin, axis, outer, inner, _ = numbers[i : i + 6]
+        found[i : i + 5] = origin, target, axis, inner, outer
+    return type(numbers)(found)
 
 
 def midpoint_band(kind: str, order: int, n: int, wraps: bool, back: bool) -> tuple[list, list]:

@@ -1,4 +1,5 @@
-// Node fields at the midpoints between nodes, and back: the operators of `midpoints.py`.  `native.py` compiles this, `stencils.py` calls it.
+// Node fields at the midpoints between nodes, and back: the operators of `midpoints.py`.  `native.py` compiles this, `bands.py` makes its tables,
+// `stencils.py` calls it.
 //
 // A grid is seen from one axis as (outer, n, inner).  Each loop runs over memory side by side: along `inner`, or along the axis itself if
 // that is the last one.

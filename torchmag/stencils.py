@@ -12,12 +12,10 @@ import torch
 from torch import Tensor
 
 from torchmag import bands, layout, native
+from torchmag.bands import KINDS, SMOOTHED, decode_terms, encode_terms, transposed_terms
 from torchmag.midpoints import MOMENT, SLOPE, VALUE, Links, Midpoints, Pattern
 
 SOURCE = Path(__file__).with_name("stencils.cpp")
-# Along all axes of a pattern: `Midpoints.smooth`.
-SMOOTHED = "smoothed"
-KINDS = (None, VALUE, SLOPE, MOMENT, SMOOTHED)
 # Numbers in a field that are not worth a second thread.
 SMALL = 2**14
 # After a fork OpenMP has lost its threads and would wait for them.
@@ -125,7 +123,7 @@ class _Local:
     """`Stencils.local` as the compiled code has it."""
 
     def __init__(self, numbers, dtype):
-        order, nodes, periodic, terms = _decode_local(numbers)
+        order, nodes, periodic, terms = decode_terms(numbers)
         self.size = 3 * math.prod(nodes)
         self.pointer = _made("local_plan", dtype, *bands.local(order, nodes, periodic, terms))
         self.call = _function("local", dtype)
@@ -182,11 +180,9 @@ class Stencils(Midpoints):
         """
         attributes = self.order, tuple(x.shape[x.ndim - self.dim :]), self.periodic, tuple(terms)
         if torch.compiler.is_compiling():
-            operators = torch.ops.torchmag
-            local = operators.local if torch.is_grad_enabled() else operators.local_untaped
-            return local.default(x, coefficients, _encode_local(*attributes))
-        plain = not (torch.is_grad_enabled() and (x.requires_grad or coefficients.requires_grad)) and not _is_transformed()
-        return (_ApplyLocal.forward if plain else _ApplyLocal.apply)(x, coefficients, _numbers_local(*attributes))
+            return _operator("local")(x, coefficients, encode_terms(*attributes))
+        call = _ApplyLocal.apply if _is_derived(x, coefficients) else _ApplyLocal.forward
+        return call(x, coefficients, _numbers_of(*attributes))
 
     def _apply(self, x, pattern, body, back):
         grid = x.shape[x.ndim - self.dim :]
@@ -194,11 +190,8 @@ class Stencils(Midpoints):
         attributes = self.order, back, body is not None, nodes, self.periodic, tuple(pattern)
         tables = [] if body is None else [table.detach() for table in (*body.weights, body.inverse)]
         if torch.compiler.is_compiling():
-            operators = torch.ops.torchmag
-            stencil = operators.stencil if torch.is_grad_enabled() else operators.stencil_untaped
-            return stencil.default(x, tables, encode(*attributes))
-        plain = not (torch.is_grad_enabled() and x.requires_grad) and not _is_transformed()
-        return (_Apply.forward if plain else _Apply.apply)(x, plan_of(*attributes), *tables)
+            return _operator("stencil")(x, tables, encode(*attributes))
+        return (_Apply.apply if _is_derived(x) else _Apply.forward)(x, plan_of(*attributes), *tables)
 
     def _is_compiled(self, x, pattern, body):
         if not any(pattern) or not self.takes(x):
@@ -290,7 +283,7 @@ def _local_gradients(apply, ctx, gradient):
     """Of x and the coefficients, with apply(x, coefficients, numbers)."""
     x, coefficients = ctx.saved_tensors
     needs_x, needs_coefficients = ctx.needs_input_grad[:2]
-    dx = apply(gradient, coefficients, _transposed_local(ctx.numbers)) if needs_x else None
+    dx = apply(gradient, coefficients, transposed_terms(ctx.numbers)) if needs_x else None
     dc = None
     if needs_coefficients:
         once = torch.eye(len(coefficients), dtype=x.dtype, device=x.device)
@@ -328,7 +321,7 @@ def _run_local(x, coefficients, numbers):
 
 
 def _local_by_torch(x, coefficients, numbers):
-    order, nodes, periodic, terms = _decode_local(tuple(numbers))
+    order, nodes, periodic, terms = decode_terms(tuple(numbers))
     dim, plain = len(nodes), Midpoints(order, periodic)
     smoothed, none = plain.smooth(x).unbind(-dim - 1), torch.zeros_like(x.select(-dim - 1, 0))
     plane, found = x.unbind(-dim - 1), {VALUE: [none] * 3, SLOPE: [none] * 3}
@@ -346,35 +339,9 @@ def _threads(x):
     return torch.get_num_threads() if x.numel() >= SMALL and os.getpid() == _PROCESS else 1
 
 
-def _encode_local(order, nodes, periodic, terms):
-    numbers = [order, len(nodes), *nodes, *(int(wraps) for wraps in periodic)]
-    for target, origin, axis, outer, inner, coefficient in terms:
-        numbers += [target, origin, axis, KINDS.index(outer), KINDS.index(inner), coefficient]
-    return numbers
-
-
 @functools.cache
-def _numbers_local(*attributes):
-    return tuple(_encode_local(*attributes))
-
-
-@functools.cache
-def _decode_local(numbers):
-    order, dim, *rest = numbers
-    terms = tuple(
-        (target, origin, axis, KINDS[outer], KINDS[inner], coefficient)
-        for target, origin, axis, outer, inner, coefficient in zip(*[iter(rest[2 * dim :])] * 6)
-    )
-    return order, tuple(rest[:dim]), tuple(map(bool, rest[dim : 2 * dim])), terms
-
-
-def _transposed_local(numbers):
-    """Of the same type, list or tuple."""
-    start, found = 2 + 2 * numbers[1], list(numbers)
-    for i in range(start, len(numbers), 6):
-        target, origin, axis, outer, inner, _ = numbers[i : i + 6]
-        found[i : i + 5] = origin, target, axis, inner, outer
-    return type(numbers)(found)
+def _numbers_of(*attributes):
+    return tuple(encode_terms(*attributes))
 
 
 def _keep(ctx, inputs, output):
@@ -405,7 +372,6 @@ def _define_operators():
         "local": ("(Tensor x, Tensor coefficients, int[] numbers) -> Tensor", _shaped_alike, _run_local),
     }
     for name, (signature, shaped, run) in definitions.items():
-        # Where no gradient is asked for, the dispatcher is left through the shorter way.
         for variant in (name, f"{name}_untaped"):
             library.define(variant + signature)
             library.impl(variant, run, "CPU")
@@ -425,6 +391,15 @@ def _shaped_stencil(x, tables, plan):
 
 def _shaped_alike(x, coefficients, numbers):
     return x.new_empty(x.shape)
+
+
+def _operator(name):
+    """Of a compiled graph: where no gradient is asked for, the dispatcher is left through the shorter way."""
+    return getattr(torch.ops.torchmag, name if torch.is_grad_enabled() else f"{name}_untaped").default
+
+
+def _is_derived(*inputs):
+    return (torch.is_grad_enabled() and any(x.requires_grad for x in inputs)) or _is_transformed()
 
 
 def _is_transformed() -> bool:
