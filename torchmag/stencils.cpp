@@ -104,6 +104,7 @@ public:
     long in, out;
 
     bool is_sum() const { return form == SUM; }
+    bool is_zero() const { return first >= last && edges[0].columns.empty() && edges[1].columns.empty(); }
 
     // numbers: pairs, base, form, difference, in, out, first, last, of both ends the count of columns and the columns; reals: w, of both
     // ends the numbers of each row.
@@ -124,7 +125,6 @@ public:
     // y = B x or, by MODE, y += scale B x, or y = x + B x for a square matrix of form EVEN.
     enum Mode { SET, ADDED, PLUS };
     template <int ADD> void apply(const T* x, T* y, long outer, long inner, T scale, const Team& team) const {
-        if (ADD == ADDED && first >= last && edges[0].columns.empty() && edges[1].columns.empty()) return;  // a matrix of zeros
         const auto ends = [&](long line) {
             for (const Edge& edge : edges)
                 if (inner == 1) along<ADD>(edge, x + line * in, y + line * out, scale);
@@ -395,6 +395,7 @@ public:
         }
         for (int a = 0; a < grid.dim; ++a) {
             const Shape along = grid.shape(a);
+            if (bands[a].is_zero() && (begun || a > 0)) continue;  // too short to be curved
             if (linked) broken(a, x, y, *body.ends[a], work, team);
             else if (begun || a > 0) bands[a].template apply<Band<T>::ADDED>(x, y, along.outer, along.inner, T(1), team);
             else bands[a].template apply<Band<T>::PLUS>(x, y, along.outer, along.inner, T(1), team);
