@@ -5,27 +5,19 @@ import math
 import numpy as np
 import report
 import torch
-from cells import Cells, as_energy, centres
+from vortex import EDGE, film
 
 import torchmag as tm
 
-MS, A, EDGE = 8e5, 1.3e-11, 100e-9
 COUNTS, FINE = (14, 20, 28), 40
 SPAN = 2e-9
 
 
 def frequency(scheme, n):
     """Hz, from the phase of the mean m over time."""
-    mesh = tm.Mesh((n, n), (EDGE / n, EDGE / n, 10e-9))
-    if scheme == "cells":
-        energy, points = as_energy(Cells(mesh, MS, A)), centres(mesh)
-    else:
-        film = tm.Magnet(mesh, MS, order=int(scheme[-1]))
-        energy, points = tm.Exchange(film, A) + tm.Demag(film), tm.positions(mesh)
-    x, y = points[:2] - EDGE / 2
-    start = torch.stack((-y, x, torch.full_like(x, 10e-9)))
+    energy, start = film(scheme, n)
     field = tm.Zeeman(energy.magnet, (5e-3 / tm.mu_0, 0.0, 0.0))
-    m = tm.minimize(energy + field, start / start.norm(dim=0), tolerance=1e-6)
+    m = tm.minimize(energy + field, start, tolerance=1e-6)
     times = torch.linspace(0, SPAN, 201)
     with torch.no_grad():
         states = tm.solve(tm.LLG(energy, alpha=0.01), m, times, method="gyro5", rtol=1e-5, atol=1e-5)

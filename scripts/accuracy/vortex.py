@@ -11,17 +11,23 @@ COUNTS = (10, 14, 20, 28, 40, 56)
 FINE = (80, 112)
 
 
-def vortex(scheme, n):
-    """Energy, J, and the mean m_z."""
+def film(scheme, n):
+    """The energy of n x n cells, and a vortex to start from."""
     mesh = tm.Mesh((n, n), (EDGE / n, EDGE / n, 10e-9))
     if scheme == "cells":
         energy, points = as_energy(Cells(mesh, MS, A)), centres(mesh)
     else:
-        film = tm.Magnet(mesh, MS, order=int(scheme[-1]))
-        energy, points = tm.Exchange(film, A) + tm.Demag(film), tm.positions(mesh)
+        magnet = tm.Magnet(mesh, MS, order=int(scheme[-1]))
+        energy, points = tm.Exchange(magnet, A) + tm.Demag(magnet), tm.positions(mesh)
     x, y = points[:2] - EDGE / 2
     start = torch.stack((-y, x, torch.full_like(x, 10e-9)))
-    m = tm.minimize(energy, start / start.norm(dim=0), tolerance=1e-7)
+    return energy, start / start.norm(dim=0)
+
+
+def vortex(scheme, n):
+    """Energy, J, and the mean m_z."""
+    energy, start = film(scheme, n)
+    m = tm.minimize(energy, start, tolerance=1e-7)
     return float(energy.energy(m)), float(tm.average(m, energy.magnet)[2])
 
 
