@@ -33,23 +33,7 @@ CHUNK_BYTES = 4 << 20
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 DIGESTS = "torchmag/digests"
 MAPS = {"Ms", "fraction"}
-RESERVED = {
-    "t",
-    "m",
-    "x",
-    "y",
-    "z",
-    "component",
-    "VTKHDF",
-    "torchmag",
-    "n",
-    "dx",
-    "origin",
-    "pbc",
-    "Ms",
-    "fraction",
-    "magnet_order",
-}
+RESERVED = MAPS | {"t", "m", "x", "y", "z", "component", "VTKHDF", "torchmag", "n", "dx", "origin", "pbc", "magnet_order"}
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 UNIT = re.compile(r"[A-Za-z0-9%^*/.() -]{0,32}")
 
