@@ -29,6 +29,19 @@ def test_average_of_a_region_and_by_moment():
     torch.testing.assert_close(tm.average(m, magnet, region=region), torch.tensor([0.5, 1.5, 0.5]))
 
 
+@pytest.mark.parametrize("order", [2, 6])
+def test_material_is_that_of_the_terms(order):
+    mesh = film().mesh
+    Ms = torch.full(mesh.cells, 8e5)
+    Ms[0] = 0
+    magnet = tm.Magnet(mesh, lambda t: (1 - t) * Ms, order=order)
+    m = tm.uniform(mesh, (1, 0, 0))
+    found, whole = magnet.material(m, 0.5), magnet.at(magnet.prepare(), torch.tensor(0.5), m, {})
+    assert list(found) == ["Ms", "fraction", "M"] and torch.equal(found["M"], 0.5 * Ms)
+    for name, value in found.items():
+        assert torch.equal(value, whole[name])
+
+
 def skyrmion(magnet, charge=1, polarity=1, radius=12e-9):
     """m_z from polarity in the centre to -polarity outside, turning `charge` times around."""
     x, y, _ = tm.positions(magnet.mesh) - torch.tensor(magnet.mesh.size).reshape(3, *(1,) * magnet.mesh.dim) / 2

@@ -122,18 +122,18 @@ class Magnet(Sealed, Parametric):
         fraction (given or Ms > 0), M = fraction Ms in A/m per cell, its lumped mass at the nodes in A/m, and mu_0 times
         that, inverted (0 where nothing is magnetic).
         """
-        Ms = values["Ms"]
-        fraction = values["fraction"] if "fraction" in values else (Ms > 0).to(Ms.dtype)
-        M = fraction * Ms
-        mass = to_nodes(expand_to_cells(M, self.mesh), self.mesh)
+        values = _material(values)
+        mass = to_nodes(expand_to_cells(values["M"], self.mesh), self.mesh)
         magnetic = (mass > 0).to(mass.dtype)
-        return self._for_high_order(fraction, M) | {
-            "Ms": Ms,
-            "fraction": fraction,
-            "M": M,
+        return self._for_high_order(values["fraction"], values["M"]) | {
+            **values,
             "mass": mass,
             "inverse_mass": magnetic / (mu_0 * (mass + (1 - magnetic))),
         }
+
+    def material(self, m: Tensor, t: float = 0.0) -> Values:
+        """Ms, fraction and M of the cells (see `complete`) at m and time t: what measuring needs, without the cost of `prepare`."""
+        return _material(super().at(super()._prepare({}, "", {}), torch.as_tensor(t, dtype=torch.float64), m, {}))
 
     def _for_high_order(self, fraction, M):
         if self.order == 2:
@@ -197,6 +197,12 @@ class Magnet(Sealed, Parametric):
         cells = "x".join(map(str, self.mesh.cells))
         size = " x ".join(f"{v * 1e9:g}" for v in self.mesh.size)
         return f"cells={cells}, size={size} nm, order={self.order}, {super().extra_repr()}"
+
+
+def _material(values):
+    Ms = values["Ms"]
+    fraction = values["fraction"] if "fraction" in values else (Ms > 0).to(Ms.dtype)
+    return {"Ms": Ms, "fraction": fraction, "M": fraction * Ms}
 
 
 def require_magnet(magnet: Magnet, title: str) -> Magnet:

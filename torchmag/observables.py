@@ -39,8 +39,7 @@ def average(m: Tensor, magnet: Magnet, region: Tensor | None = None, weight: str
     if weight not in ("volume", "Ms"):
         raise ValueError(f"average: weight = {weight!r}, expected 'volume' or 'Ms'")
     mesh = magnet.mesh
-    body = _body(magnet, m)
-    w = layout.expand_to_cells(body["fraction"] if weight == "volume" else body["M"], mesh)
+    w = layout.expand_to_cells(magnet.material(m)["fraction" if weight == "volume" else "M"], mesh)
     if region is not None:
         region = torch.as_tensor(region, device=w.device)
         if region.dtype != torch.bool or tuple(region.shape) != mesh.cells:
@@ -71,7 +70,7 @@ def topological_charge(m: Tensor, magnet: Magnet, *, axis: int = 2, plane: int |
     check_field(m, magnet, "topological_charge")
     if mesh.dim == 1 or axis not in (0, 1, 2) or (mesh.dim == 2 and axis != 2):
         raise ValueError(f"topological_charge: axis = {axis} on a {mesh.dim}D mesh; a plane needs the two other axes in the mesh")
-    inside = layout.expand_to_cells(_body(magnet, m)["fraction"] > 0, mesh)
+    inside = layout.expand_to_cells(magnet.material(m)["fraction"] > 0, mesh)
     lateral = [a for a in range(mesh.dim) if a != axis]
     if mesh.dim == 3:
         plane = mesh.nodes[axis] // 2 if plane is None else plane
@@ -105,7 +104,7 @@ def hopf_index(m: Tensor, magnet: Magnet) -> Tensor:
     check_field(m, magnet, "hopf_index")
     if mesh.dim != 3:
         raise ValueError(f"hopf_index: the mesh is {mesh.dim}D, expected 3D; topological_charge takes 2D textures")
-    inside = _body(magnet, m)["mass"] > 0
+    inside = layout.to_nodes(layout.expand_to_cells(magnet.material(m)["M"], mesh), mesh) > 0
     waves = [2 * math.pi * torch.fft.fftfreq(n, dtype=m.dtype, device=m.device) for n in mesh.nodes]
     waves[2] = waves[2][: mesh.nodes[2] // 2 + 1].abs()
     k = torch.meshgrid(*waves, indexing="ij")
@@ -150,7 +149,7 @@ def max_angle(m: Tensor, magnet: Magnet) -> Tensor:
     mesh = require_magnet(magnet, "max_angle").mesh
     check_field(m, magnet, "max_angle")
     largest = []
-    for a, b, joined in neighbours(m, mesh, _body(magnet, m)):
+    for a, b, joined in neighbours(m, mesh, magnet.material(m)):
         # atan2 resolves small angles, acos does not.
         sine = layout.cross(a, b, mesh).norm(dim=layout.component_dim(mesh))
         angle = torch.atan2(sine, layout.dot(a, b, mesh)) * joined
@@ -167,16 +166,12 @@ def neighbours(m: Tensor, mesh: Mesh, body: Values) -> Iterator[tuple[Tensor, Te
     """For each axis m at a node, at the next one, (*batch, 3, *grid), and whether a magnetic cell joins them, bool (*batch, *grid).
 
     Args:
-        body: the magnet's values, complete (see `Magnet.complete`).
+        body: the magnet's values, complete (see `Magnet.complete`), or its `material`.
     """
     periodic = layout.periodic_axes(mesh)
     full = layout.expand_to_cells(body["M"].detach(), mesh)
     for axis, (wraps, weight) in enumerate(zip(periodic, links(full, mesh.nodes, periodic).weights)):
         yield *layout.neighbours(m, axis - mesh.dim, wraps), weight > 0
-
-
-def _body(magnet, m):
-    return magnet.at(magnet.prepare(), torch.zeros((), dtype=torch.float64), m, {})
 
 
 def _solid_angle(a, b, c, dim=-3):
