@@ -76,6 +76,15 @@ def test_nodes_and_cells(tmp_path, pbc):
         back.as_nodes(tm.Mesh((5, 4, 3), dx=(1e-9, 2e-9, 3.1e-9)))
 
 
+def test_a_body_that_depends_on_time(tmp_path):
+    mesh = tm.Mesh((3,), (1e-9,) * 3)
+    film = tm.Magnet(mesh, lambda t: 8e5 * torch.tensor([1.0, 1.0, 0.0]).roll(int(t)))
+    m = tm.uniform(mesh, (1, 0, 0))
+    for t, expected in ((None, [1, 1, 0]), (1.0, [0, 1, 1])):
+        back = read_ovf(write_ovf(tmp_path / f"{t}.ovf", m, film, t=t))
+        assert back.data[0].flatten().tolist() == expected
+
+
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_files_of_oommf(path):
     read, reference = read_ovf(path), read_ovf(DATA / "sp4_ovf2_b8.ovf").data

@@ -38,6 +38,13 @@ def test_components_and_vacuum():
         np.testing.assert_allclose(shown[:, 1:], cells[axis].T[:, 1:])
 
 
+def test_vacuum_that_depends_on_time():
+    _, m = disk()
+    Ms = 8e5 * (torch.arange(6) > 1)
+    (image,) = plot.snapshot(m, tm.Magnet(MESH, lambda t: (1 + t) * Ms.expand(8, 6)), color="x").images
+    assert bool(image.get_array().mask[:2].all()) and not image.get_array().mask[2:].any()
+
+
 def test_orientation_colors():
     rgb = plot.orientation_colors(np.array([1.0, 0, 0, -1]), np.array([0.0, 0, 0, 0]), np.array([0.0, 1, -1, 0]))
     np.testing.assert_allclose(rgb, [[1, 0, 0], [1, 1, 1], [0, 0, 0], [0, 1, 1]], atol=1e-12)

@@ -63,7 +63,7 @@ def write_ovf(
         raise ValueError(
             f"write_ovf: format = {format!r}, version = {version!r}, at = {at!r}; expected one of {list(FORMATS)}, 1 or 2, 'nodes' or 'cells'"
         )
-    cells = _cells(values, where, mesh, at)
+    cells = _cells(values, where, mesh, at, t)
     if version == 1 and len(cells) != 3:
         raise ValueError(f"write_ovf: {len(cells)} components; OVF 1.0 holds vectors only, use version=2")
     numbers = cells.reshape(len(cells), *(*mesh.n, 1, 1)[:3]).permute(3, 2, 1, 0).contiguous().numpy()
@@ -81,7 +81,7 @@ def write_ovf(
     return path
 
 
-def _cells(values, where, mesh, at):
+def _cells(values, where, mesh, at, t):
     values = torch.as_tensor(values).detach().cpu()
     grid = mesh.nodes if at == "nodes" else mesh.cells
     if tuple(values.shape) == grid and at == "cells":
@@ -94,7 +94,7 @@ def _cells(values, where, mesh, at):
         return values
     cells = to_cells(values, mesh)
     if isinstance(where, Magnet):
-        body = expand_to_cells(where.prepare()["M"].detach().cpu(), mesh)
+        body = expand_to_cells(where.material(values.to(where.reference), t or 0.0)["M"].detach().cpu(), mesh)
         if body.ndim != mesh.dim:
             raise ValueError(
                 f"write_ovf: the magnet is a batch {tuple(body.shape)}; give its mesh, and write a file for each sample"

@@ -59,7 +59,7 @@ def profile(m: Tensor, magnet: Magnet, *, axis: int = 0, at: tuple[int, ...] | N
         raise ValueError(f"profile: at = {at}, expected {len(others)} cell number(s) below {tuple(others)}")
     where = (*at[:axis], slice(None), *at[axis:])
     line = to_cells(m.detach(), mesh).cpu().numpy()[(slice(None), *where)]
-    inside = (magnet.prepare()["fraction"].detach() > 0).expand(mesh.cells).cpu().numpy()[where]
+    inside = (magnet.material(m)["fraction"].detach() > 0).expand(mesh.cells).cpu().numpy()[where]
     x = (mesh.origin[axis] + (np.arange(mesh.cells[axis]) + 0.5) * mesh.dx[axis]) * 1e9
     ax = _axes(ax)
     for values, name, color in zip(line, "xyz", COLORS):

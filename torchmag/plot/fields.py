@@ -94,7 +94,7 @@ def _layer(m, magnet, layer):
     """The means of the cells of one layer, (3, nx, ny), and which of them are magnetic."""
     mesh = magnet.mesh
     cells = to_cells(m.detach(), mesh).cpu().numpy()
-    inside = (magnet.prepare()["fraction"].detach() > 0).expand(mesh.cells).cpu().numpy()
+    inside = (magnet.material(m)["fraction"].detach() > 0).expand(mesh.cells).cpu().numpy()
     if mesh.dim == 3:
         layer = mesh.cells[2] // 2 if layer is None else layer
         cells, inside = cells[..., layer], inside[..., layer]

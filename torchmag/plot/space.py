@@ -47,7 +47,7 @@ def image_data(m: Tensor, magnet: Magnet, cells: Mapping[str, Tensor] | None = N
         origin=tuple(o * 1e9 for o in mesh.origin),
     )
     grid.point_data["m"] = np.tile(_rows(points, mesh), (2 ** (3 - mesh.dim), 1))
-    values = magnet.prepare()
+    values = magnet.material(m)
     for name, value in ({"fraction": values["fraction"], "Ms": values["Ms"]} | dict(cells or {})).items():
         value = torch.as_tensor(value).detach().cpu()
         lead = tuple(value.shape[: max(value.ndim - mesh.dim, 0)])
