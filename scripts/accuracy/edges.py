@@ -105,7 +105,5 @@ def main(redraw):
                         rows.append({"study": title, "h": 1e9 * width / n, "scheme": scheme, "error": 100 * error})
         report.save("edges", rows)
     rows = report.load("edges")
-    names = list(dict.fromkeys(row["study"] for row in rows))
-    panels = {name: report.curves([row for row in rows if row["study"] == name], "h") for name in names}
-    report.figure("edges", panels, "cells, nm", "error, %", columns=4)
+    report.figure("edges", report.panels(rows, "study", "h"), "cells, nm", "error, %", columns=4)
     report.pivot(rows, ["study", "h"])

@@ -68,6 +68,5 @@ def main(redraw):
                 rows.append({**row, "error": 100 * (energy / limits[name] - 1)})
         report.save("film", rows)
     rows = report.load("film")
-    panels = {name: report.curves([row for row in rows if row["texture"] == name], "h") for name in TEXTURES}
-    report.figure("film", panels, "cells, nm", "error of the energy, %", columns=4)
+    report.figure("film", report.panels(rows, "texture", "h"), "cells, nm", "error of the energy, %", columns=4)
     report.pivot([row for row in rows if row["h"] in (2.5, 5, 10)], ["texture", "h"])

@@ -56,8 +56,6 @@ def main(redraw):
                     rows.append({**row, "error": 100 * (found / analytic(name) - 1)})
         report.save("jumps", rows)
     rows = report.load("jumps")
-    names = list(dict.fromkeys(row["jump"] for row in rows))
     held = [row for row in rows if row["error"] == row["error"]]
-    panels = {name: report.curves([row for row in held if row["jump"] == name], "h") for name in names}
-    report.figure("jumps", panels, "cells, nm", "error of the field, %")
+    report.figure("jumps", report.panels(held, "jump", "h"), "cells, nm", "error of the field, %")
     report.pivot(rows, ["jump", "h"])

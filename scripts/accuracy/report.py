@@ -143,6 +143,11 @@ def curves(rows, x, value="error"):
     return found
 
 
+def panels(rows, key, x):
+    """For `figure`: the curves of each value of a column."""
+    return {found: curves([row for row in rows if row[key] == found], x) for found in dict.fromkeys(row[key] for row in rows)}
+
+
 def needed(rows, limit):
     """The cells a wavelength from which on the error, in percent, stays below the limit: by interpolation in logarithms.
 

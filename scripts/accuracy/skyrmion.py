@@ -45,8 +45,7 @@ def main(redraw):
                     rows.append({**row, "error": 100 * (got / true - 1)})
         report.save("skyrmion", rows)
     rows = report.load("skyrmion")
-    panels = {what: report.curves([row for row in rows if row["quantity"] == what], "h") for what in ("radius", "energy")}
-    report.figure("skyrmion", panels, "cells, nm", "error, %")
+    report.figure("skyrmion", report.panels(rows, "quantity", "h"), "cells, nm", "error, %")
     print({row["quantity"]: row["limit"] for row in rows})
     report.pivot(rows, ["quantity", "h"])
     report.pivot(rows, ["quantity", "h"], "value")

@@ -47,6 +47,5 @@ def main(redraw):
                     rows.append({**row, "error": 100 * (got / limit - 1)})
         report.save("vortex", rows)
     rows = report.load("vortex")
-    panels = {what: report.curves([row for row in rows if row["quantity"] == what], "h") for what in ("energy", "<m_z>")}
-    report.figure("vortex", panels, "cells, nm", "error, %")
+    report.figure("vortex", report.panels(rows, "quantity", "h"), "cells, nm", "error, %")
     report.pivot(rows, ["quantity", "h"])

@@ -48,7 +48,7 @@ def main(redraw):
         report.save("walls", rows)
     rows = report.load("walls")
     held = [row for row in rows if row["h/Delta"] < 1.2]
-    panels = {what: report.curves([row for row in held if row["quantity"] == what], "h/Delta") for what in ("energy", "width")}
+    panels = report.panels(held, "quantity", "h/Delta")
     report.figure("walls", panels, "cell size over sqrt(A/K)", "error, %")
     report.pivot(rows, ["quantity", "h/Delta"])
     report.table(
