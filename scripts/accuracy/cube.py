@@ -3,6 +3,7 @@
 import functools
 import math
 
+import film
 import numpy as np
 import report
 import torch
@@ -14,14 +15,6 @@ EDGE, MS, A = 100e-9, 8e5, 1.3e-11
 COUNTS = (10, 20, 40)
 # Layers over cells an edge, and Ms of the right half over that of the left one.
 BODIES = {"cube": (1, 1), "three layers": (0.15, 1), "two materials": (1, 0.5)}
-
-
-def vortex(x, y, z):
-    """Along z; m meets the sides with a slope."""
-    r = torch.hypot(x, y)
-    mz = torch.exp(-((r / 0.2) ** 2))
-    s = (1 - mz**2).clamp(min=0).sqrt() / (r + 1e-12)
-    return torch.stack((-y * s, x * s, mz))
 
 
 def flower(x, y, z):
@@ -39,7 +32,7 @@ def hopfion(x, y, z, ring=0.22, tube=0.2):
     return torch.stack([azimuth.cos() * polar.sin(), azimuth.sin() * polar.sin(), polar.cos()])
 
 
-TEXTURES = {"vortex": vortex, "flower": flower, "hopfion": hopfion}
+TEXTURES = {"vortex": lambda x, y, z: film.vortex(x, y, core=0.2), "flower": flower, "hopfion": hopfion}
 
 
 def reduced(points, height):

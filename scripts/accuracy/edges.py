@@ -2,6 +2,7 @@
 
 import math
 
+import film
 import report
 import torch
 from cells import Cells, as_energy
@@ -61,10 +62,7 @@ def disk(scheme, n):
     cylinder = Cylinder(WIDTH / 2, center=center(mesh))
     points = tm.positions(mesh, "cells" if scheme == "cells" else "nodes")
     x, y = (p - c for p, c in zip(points[:2], center(mesh)))
-    r = torch.hypot(x, y)
-    mz = torch.exp(-((r / CORE) ** 2))
-    across = (1 - mz**2).clamp(min=0).sqrt() / (r + 1e-18)
-    m = torch.stack((-y * across, x * across, mz))
+    m = film.vortex(x, y, CORE)
     if scheme == "cells":
         inside = cylinder.mask(mesh).double()
         found = Cells(mesh, MS * inside, A * inside).parts(m)

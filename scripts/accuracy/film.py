@@ -12,11 +12,11 @@ MS, WIDTH, THICKNESS = 8e5, 200e-9, 10e-9
 COUNTS = (10, 14, 20, 28, 40, 56, 80)
 
 
-def vortex(x, y):
+def vortex(x, y, core=0.12):
     """Core of Gaussian shape; m meets the edges with a slope."""
     r = torch.hypot(x, y)
-    mz = torch.exp(-((r / 0.12) ** 2))
-    s = (1 - mz**2).clamp(min=0).sqrt() / (r + 1e-12)
+    mz = torch.exp(-((r / core) ** 2))
+    s = (1 - mz**2).clamp(min=0).sqrt() / (r + (r == 0))
     return torch.stack((-y * s, x * s, mz))
 
 
