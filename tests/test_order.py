@@ -152,9 +152,7 @@ def test_uniform_states_keep_their_energy(order):
 def test_a_map_of_ones_is_no_map(order):
     for n in ((5, 4), (4, 3, 5)):
         mesh = tm.Mesh(n, (2e-9, 3e-9, 1e-9))
-        m = torch.nn.functional.normalize(
-            torch.randn(3, *mesh.nodes, generator=torch.Generator().manual_seed(1), **DOUBLE), dim=0
-        )
+        m = tm.random(mesh, seed=1, **DOUBLE)
         fields = []
         for Ms in (8e5, torch.full(mesh.cells, 8e5, **DOUBLE)):
             magnet = tm.Magnet(mesh, Ms, order=order, **DOUBLE)

@@ -175,7 +175,7 @@ def test_one_graph_and_its_derivatives(holes):
     magnet = tm.Magnet(mesh, 8e5, fraction, order=6, dtype=torch.float64)
     energy = tm.Exchange(magnet, 1e-11) + tm.InterfaceDMI(magnet, 1e-3, normal=(0, 0, 1)) + tm.Demag(magnet)
     values = energy.prepare()
-    m = torch.nn.functional.normalize(torch.randn(3, 10, 9, generator=generator, dtype=torch.float64), dim=0)
+    m = tm.random(mesh, seed=0, dtype=torch.float64)
     eager = lambda m: energy.field(m, values=values)
     compiled = torch.compile(eager, fullgraph=True)
     with torch.no_grad():
@@ -189,7 +189,7 @@ def test_without_compiled_code(monkeypatch):
     """The same fields from torch's operators."""
     mesh = tm.Mesh((9, 8), (2e-9, 3e-9, 4e-9))
     generator = torch.Generator().manual_seed(0)
-    m = torch.nn.functional.normalize(torch.randn(3, 10, 9, generator=generator, dtype=torch.float64), dim=0)
+    m = tm.random(mesh, seed=0, dtype=torch.float64)
     for fraction in (None, torch.rand(9, 8, generator=generator) > 0.2):
         magnet = tm.Magnet(mesh, 8e5, fraction, order=6, dtype=torch.float64)
         energy = tm.Exchange(magnet, 1e-11) + tm.BulkDMI(magnet, 1e-3) + tm.Demag(magnet)
