@@ -17,7 +17,7 @@ ORDER = (
     {"checkpoint"},
     {"mesh"},
     {"layout", "forms", "noise", "geometry", "samples"},
-    {"parameters", "midpoints", "alias"},
+    {"parameters", "midpoints", "quadrature", "alias"},
     {"bands"},
     {"stencils"},
     {"magnet"},

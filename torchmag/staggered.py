@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from torchmag import layout
+from torchmag import layout, quadrature
 from torchmag.forms import Form
 from torchmag.forms.compiler import SPACING, Product, Source, emit
 from torchmag.kernel import FUNCTIONS, Kernel
@@ -107,11 +107,11 @@ class StaggeredKernel(nn.Module):
             function, sources = code.energy
             if inputs.are_uniform(code.sources()):
                 (value,) = function(*inputs.gather(sources, code))
-                value = inputs.at_cells(value, code)
+                found = found + inputs.at_cells(value, code)
             else:
                 corners = inputs.corners(code)
                 value = sum(function(*inputs.gather(sources, code, corner))[0] for corner in corners) / len(corners)
-            found = found + inputs.prefactor(code) * value
+                found = found + inputs.prefactor(code) * value
         return found.expand(torch.broadcast_shapes(found.shape, inputs.cells))
 
     def variation(
@@ -291,8 +291,22 @@ class _Inputs:
         (value,) = self.call(code.prefactor, code)
         return value * self.parameters["fraction"]
 
+    def _nodal_map(self, code):
+        """The prefactor and the fraction, each (*batch, *cells), where the former is a map and all is taken at the nodes; else None.
+
+        A map of Ms is left to the trapezoidal rule, as it is in the masses of the nodes.
+        """
+        (value,) = self.call(code.prefactor, code)
+        of_Ms = any(source.name == "Ms" for source in code.prefactor[1])
+        if of_Ms or any(code.product.midpoints) or not isinstance(value, Tensor) or layout.is_uniform(value, self.dim):
+            return None
+        return tuple(x.expand(*x.shape[: max(x.ndim - self.dim, 0)], *self.cells) for x in (value, self.parameters["fraction"]))
+
     def lumped_prefactor(self, code):
         """The prefactor at the points of the grid, each cell's lumped along the axes of nodes."""
+        found = self._nodal_map(code)
+        if found is not None:
+            return quadrature.at_nodes(*found, self.kernel.periodic)
         value = self.prefactor(code)
         along = [axis for axis, midpoints in enumerate(code.product.midpoints) if not midpoints]
         if layout.is_uniform(value, self.dim):
@@ -305,15 +319,17 @@ class _Inputs:
         return value
 
     def at_cells(self, value, code):
-        """A density on the grid of a product, averaged over the corners of each cell that lie there."""
-        value = self._tensor(value)
+        """A density, of what is found on the grid of a product: the mean of the corners of each cell that lie there, times the prefactor."""
+        value, found = self._tensor(value), self._nodal_map(code)
         if value.ndim < self.dim:
-            return value
+            return self.prefactor(code) * value
+        if found is not None:
+            return quadrature.at_cells(value, *found, self.kernel.periodic)
         for axis, midpoints in enumerate(code.product.midpoints):
             if not midpoints:
                 low, high = layout.neighbours(value, axis - self.dim, self.kernel.periodic[axis])
                 value = 0.5 * (low + high)
-        return value
+        return self.prefactor(code) * value
 
     def add(self, total, name, code, axis, flux):
         """Add a flux with respect to a field, or to its derivative along an axis times the spacing."""
