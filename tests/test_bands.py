@@ -54,6 +54,6 @@ def test_products(outer, inner, wraps):
 def test_smoothing(wraps):
     for back in (False, True):
         found, ends = dense(*bands.smoothing_band(N, wraps, back))
-        expected = (Midpoints(4, (wraps,)).smooth(unit, transposed=back) - unit).mT
+        expected = (Midpoints(4, (wraps,)).smooth(unit, (0,), transposed=back) - unit).mT
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
         assert ends <= 4 * bands.POWER

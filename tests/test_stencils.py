@@ -84,16 +84,17 @@ def test_smoothing(nodes, periodic, dtype, tolerance):
     """That of torch, its transpose, and what is linear between the ends as it was."""
     plain, fast = Midpoints(6, periodic), Stencils(6, periodic)
     x, y = torch.randn(2, 2, 3, *nodes, generator=torch.Generator().manual_seed(1), dtype=dtype)
-    for body in bodies(nodes, periodic, dtype):
-        there, back = fast.smooth(x, body), fast.smooth(y, body, transposed=True)
-        torch.testing.assert_close(there, plain.smooth(x, body), rtol=0, atol=tolerance)
-        torch.testing.assert_close(back, plain.smooth(y, body, transposed=True), rtol=0, atol=tolerance)
+    every = [axes for count in range(1, 1 + len(nodes)) for axes in itertools.combinations(range(len(nodes)), count)]
+    for body, axes in itertools.product(bodies(nodes, periodic, dtype), every):
+        there, back = fast.smooth(x, axes, body), fast.smooth(y, axes, body, transposed=True)
+        torch.testing.assert_close(there, plain.smooth(x, axes, body), rtol=0, atol=tolerance)
+        torch.testing.assert_close(back, plain.smooth(y, axes, body, transposed=True), rtol=0, atol=tolerance)
         torch.testing.assert_close((there * y).sum(), (x * back).sum(), rtol=0, atol=100 * tolerance)
         ramp = torch.ones_like(x)
         for axis, wraps in enumerate(periodic):
             if not wraps:
                 ramp = ramp + torch.arange(nodes[axis], dtype=dtype).reshape(-1, *(1,) * (len(nodes) - 1 - axis))
-        torch.testing.assert_close(fast.smooth(ramp, body), ramp, rtol=0, atol=100 * tolerance)
+        torch.testing.assert_close(fast.smooth(ramp, axes, body), ramp, rtol=0, atol=100 * tolerance)
 
 
 @pytest.mark.parametrize("threads", [2, 3])
@@ -108,8 +109,9 @@ def test_threads(threads):
         torch.set_num_threads(count)
         try:
             for body in itertools.islice(bodies(nodes, periodic, x.dtype), 2):
-                yield operator.smooth(x, body)
-                yield operator.smooth(x, body, transposed=True)
+                for axes in ((0,), range(len(nodes))):
+                    yield operator.smooth(x, axes, body)
+                    yield operator.smooth(x, axes, body, transposed=True)
                 for pattern in patterns(len(nodes)):
                     yield operator.there(x, pattern, body)
                     yield operator.back(torch.ones_like(operator.there(x, pattern, body)), pattern, body)

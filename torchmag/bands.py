@@ -41,19 +41,20 @@ def midpoints(
     return [*numbers, order // 2 - 1, order, len(rows)], [*reals, *rows]
 
 
-def smoothing(back: bool, linked: bool, nodes: Sequence[int], periodic: Sequence[bool]) -> tuple[list, list]:
+def smoothing(back: bool, linked: bool, nodes: Sequence[int], periodic: Sequence[bool], axes: Sequence[int]) -> tuple[list, list]:
     """Of `Midpoints.smooth`."""
-    numbers, reals = [back, linked, len(nodes), *nodes, *periodic], []
-    for n, wraps in zip(nodes, periodic):
-        band, weights = smoothing_band(n, wraps, back)
-        numbers, reals = [*numbers, *band], [*reals, *weights]
+    numbers, reals = [back, linked, len(nodes), *nodes, *periodic, len(axes)], []
+    for axis in axes:
+        band, weights = smoothing_band(nodes[axis], periodic[axis], back)
+        numbers, reals = [*numbers, axis, *band], [*reals, *weights]
     rows = smoothing_rows() if linked else ()
     return [*numbers, POWER, 2 * POWER + 1, len(rows)], [*reals, *rows]
 
 
 def local(order: int, nodes: Sequence[int], periodic: Sequence[bool], terms: Sequence[Term]) -> tuple[list, list]:
     """Of `Stencils.local`."""
-    pairs = [smoothing(back, False, nodes, periodic) for back in (False, True)]
+    others = [[other for other in range(len(nodes)) if other != axis] for axis in range(len(nodes))]
+    pairs = [smoothing(back, False, nodes, periodic, axes) for axes in others for back in (False, True)]
     places = {}
     for _, _, axis, outer, inner, _ in terms:
         places.setdefault((nodes[axis], periodic[axis], outer, inner), len(places))
@@ -63,7 +64,7 @@ def local(order: int, nodes: Sequence[int], periodic: Sequence[bool], terms: Seq
         place = places[nodes[axis], periodic[axis], outer, inner]
         found += [target, origin, axis, place, coefficient, inner == SLOPE, outer == SLOPE]
     whole = lambda tables, which: [number for table in tables for number in table[which]]
-    numbers = [*whole(pairs, 0), len(products), *whole(products, 0), len(terms), *found]
+    numbers = [len(nodes), *nodes, *periodic, *whole(pairs, 0), len(products), *whole(products, 0), len(terms), *found]
     return numbers, [*whole(pairs, 1), *whole(products, 1)]
 
 
@@ -153,7 +154,7 @@ def _midpoint_matrix(kind, order, n, wraps):
 def _smoothing_matrix(n, wraps, transposed):
     """Of what `Midpoints.smooth` adds along one axis."""
     unit = torch.eye(n, dtype=torch.float64)
-    return (Midpoints(4, (wraps,)).smooth(unit, transposed=transposed) - unit).mT
+    return (Midpoints(4, (wraps,)).smooth(unit, (0,), transposed=transposed) - unit).mT
 
 
 def _band(matrix, n, weights, base, form, difference):

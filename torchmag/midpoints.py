@@ -28,9 +28,10 @@ ORDERS = (2, 4, 6)
 VALUE, SLOPE, MOMENT = "value", "slope", "moment"
 _SERIES = {VALUE: (1 / 8, 3 / 128), SLOPE: (1 / 24, 3 / 640), MOMENT: (1 / 6, 1 / 30)}
 
-# Waves of two cells would have 1.5 times the exchange of second differences, and steps limited by stability be shorter: slopes are those
-# of (1 - SMOOTHING sum_a L_a^POWER) m, with the factor 1 - 1/4 sum_a sin^8(k_a h_a / 2), which is 1/4 at the least.
-SMOOTHING = 1 / 1024
+# Waves of two cells have 1.5 times the exchange of second differences along one axis, and along several at once these add up, so that steps
+# limited by stability would be shorter.  So a slope along one axis is smoothed along the others: taken of (1 - SMOOTHING sum_a L_a^POWER) m,
+# with the factor 1 - 1/2 sum_a sin^8(k_a h_a / 2).  Waves along an axis are not touched.
+SMOOTHING = 1 / 512
 POWER = 4
 
 # For each axis what to take there, None for the nodes themselves.
@@ -50,6 +51,11 @@ class Links:
 
     weights: tuple[Tensor, ...]
     inverse: Tensor
+
+
+def nodal(pattern: Pattern) -> tuple[int, ...]:
+    """The axes along which a pattern keeps to the nodes."""
+    return tuple(axis for axis, kind in enumerate(pattern) if not kind)
 
 
 def as_order(order, title: str) -> int:
@@ -144,10 +150,10 @@ class Midpoints:
         share = self._against(1 / (body.inverse + (body.inverse == 0)))
         return share * self._sharpened(self._against(body.inverse) * x, kinds, body)
 
-    def smooth(self, x: Tensor, body: Links | None = None, transposed: bool = False) -> Tensor:
-        """What slopes are taken of: (1 - SMOOTHING sum_a L_a^POWER) x, or the transpose; (*batch, components, *nodes) -> same."""
+    def smooth(self, x: Tensor, axes: Sequence[int], body: Links | None = None, transposed: bool = False) -> Tensor:
+        """What slopes along other axes are taken of: (1 - SMOOTHING sum_a L_a^POWER) x, or the transpose; (*batch, components, *nodes) -> same."""
         found = x
-        for axis in range(self.dim):
+        for axis in axes:
             curved = x
             for _ in range(POWER):
                 if body is None:

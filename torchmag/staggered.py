@@ -13,7 +13,7 @@ from torchmag import layout, quadrature
 from torchmag.forms import Form
 from torchmag.forms.compiler import SPACING, Product, Source, emit
 from torchmag.kernel import FUNCTIONS, Kernel
-from torchmag.midpoints import SLOPE, VALUE, Links
+from torchmag.midpoints import SLOPE, VALUE, Links, nodal
 from torchmag.stencils import Stencils
 
 _SPACINGS = tuple(symbol.name for symbol in SPACING)
@@ -169,12 +169,13 @@ class StaggeredKernel(nn.Module):
             add(name, axis, inputs.per_component(prefactor * inputs.per_length(axis)) * inputs.vector(planes, code, corner))
 
     def _at_nodes(self, name, found, inputs, local):
-        values, slopes = [], []
+        values = []
         for (of, pattern), flux in found.items():
             if of == name:
-                (slopes if SLOPE in pattern else values).append(self.midpoints.back(flux, pattern, inputs.body))
-        if slopes:
-            values.append(self.midpoints.smooth(sum(slopes[1:], start=slopes[0]), inputs.body, transposed=True))
+                x = self.midpoints.back(flux, pattern, inputs.body)
+                if SLOPE in pattern:
+                    x = self.midpoints.smooth(x, nodal(pattern), inputs.body, transposed=True)
+                values.append(x)
         values += [] if local is None else [local]
         return sum(values[1:], start=values[0]) if values else inputs.zeros()
 
@@ -217,7 +218,7 @@ class _Inputs:
         self.fields = dict(fields) | {name: x.expand(*x.shape[: max(x.ndim - self.dim, 0)], *nodes) for name, x in nodal.items()}
         self.cells = tuple(n if wraps else n - 1 for n, wraps in zip(nodes, kernel.periodic))
         self.components = {name: kind.shape for name, kind in kernel.form.parameters.items() if kind.nodal}
-        self.found, self.smoothed = {}, {}
+        self.found = {}
 
     def call(self, function, code, corner=None) -> list:
         call, sources = function
@@ -237,9 +238,8 @@ class _Inputs:
         pattern = self.pattern(code, axis)
         if (name, pattern) not in self.found:
             components = len(self.components.get(name, (3,)))
-            self.found[name, pattern] = self._there(
-                self._sloped(name) if SLOPE in pattern else self.fields[name], pattern, components
-            )
+            x = self._smoothed(name, pattern) if SLOPE in pattern else self.fields[name]
+            self.found[name, pattern] = self._there(x, pattern, components)
         x = self.found[name, pattern]
         for axis, upper in corner or ():
             x = layout.neighbours(x, axis - self.dim, self.kernel.periodic[axis])[upper]
@@ -249,13 +249,12 @@ class _Inputs:
         """1 / spacing for a derivative, 1 for a value."""
         return 1.0 if axis is None else 1 / self.kernel.steps[axis]
 
-    def _sloped(self, name):
-        """What slopes of a field are taken of: of what is varied, smoothed."""
+    def _smoothed(self, name, pattern):
+        """What a slope of a field is taken of: of what is varied, smoothed along the axes of nodes."""
+        x = self.fields[name]
         if name not in self.kernel.form.fields:
-            return self.fields[name]
-        if name not in self.smoothed:
-            self.smoothed[name] = self.kernel.midpoints.smooth(self.fields[name], self.body)
-        return self.smoothed[name]
+            return x
+        return self.kernel.midpoints.smooth(x, nodal(pattern), self.body)
 
     def _there(self, x, pattern, components):
         there = self.kernel.midpoints.there

@@ -358,19 +358,20 @@ template <class T> struct Operator {
     virtual void run(const T* x, T* y, const Body& body, T* work, const Team& team) const = 0;
 };
 
-// x + sum_a B_a x along all axes, B a multiple of a power of L.
+// x + sum_a B_a x along some axes, B a multiple of a power of L.
 template <class T> class Smooth final : public Operator<T> {
     using Operator<T>::back, Operator<T>::linked;
-    std::vector<Band<T>> bands;  // of each axis
+    std::vector<int> axes;
+    std::vector<Band<T>> bands;  // of `axes`
     Rows<T> rows;
 
 public:
     using Operator<T>::grid;
     using typename Operator<T>::Body;
 
-    // numbers: those of an operator, the bands, the rows.
+    // numbers: those of an operator, count of axes, and of each: the axis, its band; then the rows.
     Smooth(const int*& numbers, const double*& reals) : Operator<T>(numbers) {
-        for (int a = 0; a < grid.dim; ++a) bands.emplace_back(numbers, reals);
+        for (int i = *numbers++; i > 0; --i) axes.push_back(*numbers++), bands.emplace_back(numbers, reals);
         rows = Rows<T>(numbers, reals);
     }
 
@@ -379,22 +380,25 @@ public:
 
     Body body(const T* const* weights, const T*) const override {
         Body found{};
-        for (int a = 0; a < grid.dim && linked; ++a) found.ends.push_back(ends_of(grid.shape(a), grid.periodic[a], weights[a], rows.reach, false));
+        if (linked)
+            for (int a : axes) found.ends.push_back(ends_of(grid.shape(a), grid.periodic[a], weights[a], rows.reach, false));
         return found;
     }
 
     void run(const T* x, T* y, const Body& body, T* work, const Team& team) const override { apply<false>(x, y, body, work, team); }
 
+    bool is_nothing() const { return axes.empty(); }
+
     // y = S x or, with ADD, y += S x.
     template <bool ADD> void apply(const T* x, T* y, const Body& body, T* work, const Team& team) const {
         const long first = team.first(grid.size), last = team.last(grid.size);
-        const bool begun = ADD || linked;  // else the first axis begins
+        const bool begun = ADD || linked || is_nothing();  // else the first axis begins
         if (begun) {
             for (long i = first; i < last; ++i) y[i] = ADD ? y[i] + x[i] : x[i];
             team.wait();
         }
-        for (int a = 0; a < grid.dim; ++a) {
-            const Shape along = grid.shape(a);
+        for (size_t a = 0; a < axes.size(); ++a) {
+            const Shape along = grid.shape(axes[a]);
             if (bands[a].is_zero() && (begun || a > 0)) continue;  // too short to be curved
             if (linked) broken(a, x, y, *body.ends[a], work, team);
             else if (begun || a > 0) bands[a].template apply<Band<T>::ADDED>(x, y, along.outer, along.inner, T(1), team);
@@ -403,12 +407,12 @@ public:
     }
 
 private:
-    // y += B x along one axis of a body with empty cells.
-    void broken(int axis, const T* x, T* y, const Ends<T>& ends, T* work, const Team& team) const {
-        const Shape along = grid.shape(axis);
+    // y += B x along one of the axes, of a body with empty cells.
+    void broken(size_t a, const T* x, T* y, const Ends<T>& ends, T* work, const Team& team) const {
+        const Shape along = grid.shape(axes[a]);
         const long first = team.first(grid.size), last = team.last(grid.size);
         if (!back) {
-            bands[axis].template apply<Band<T>::SET>(x, work, along.outer, along.inner, T(1), team);
+            bands[a].template apply<Band<T>::SET>(x, work, along.outer, along.inner, T(1), team);
             for (long i = first; i < last; ++i) y[i] += ends.regular[i] * work[i];
             team.wait();
             for (long e = team.first(ends.odd.size()); e < team.last(ends.odd.size()); ++e) {
@@ -419,7 +423,7 @@ private:
         } else {
             for (long i = first; i < last; ++i) work[i] = ends.regular[i] * x[i];
             team.wait();
-            bands[axis].template apply<Band<T>::ADDED>(work, y, along.outer, along.inner, T(1), team);
+            bands[a].template apply<Band<T>::ADDED>(work, y, along.outer, along.inner, T(1), team);
             if (team.rank == 0)
                 for (const auto& odd : ends.odd) rows.around(odd, along, [&](long node, T w) { y[node] += w * x[odd.node]; });
         }
@@ -640,50 +644,62 @@ private:
 };
 
 // A sum of products of two operators along one axis each, over the share of cells along it: y_target += coefficient B x_origin, at last times
-// the share of cells that each node has.  Slopes are those of the smoothed field.
+// the share of cells that each node has.  Slopes are of what is smoothed along the other axes.
 template <class T> class Local {
     struct Term { int target, origin, axis, band, coefficient, from_slope, to_slope; };
-    Smooth<T> smooth, transposed;
-    const Grid& grid = smooth.grid;
+    Grid grid;
+    std::vector<Smooth<T>> smooth, transposed;  // of each axis: along the others
     std::vector<Band<T>> bands;
     std::vector<Term> terms;
 
 public:
-    // numbers: those of the smoothing and of its transpose, count of bands and they, count of terms and (target, origin, axis, band, coefficient,
-    // whether a slope is taken, whether its transpose is) of each.
-    Local(const int*& numbers, const double*& reals) : smooth(numbers, reals), transposed(numbers, reals) {
+    // numbers: those of the grid, of each axis those of the smoothing and of its transpose, count of bands and they, count of terms and (target,
+    // origin, axis, band, coefficient, whether a slope is taken, whether its transpose is) of each.
+    Local(const int*& numbers, const double*& reals) : grid(numbers) {
+        for (int a = 0; a < grid.dim; ++a) smooth.emplace_back(numbers, reals), transposed.emplace_back(numbers, reals);
         for (int i = *numbers++; i > 0; --i) bands.emplace_back(numbers, reals);
         for (int i = *numbers++; i > 0; --i, numbers += 7)
             terms.push_back({numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]});
     }
     long sample() const { return 3 * grid.size; }
-    long workspace() const { return 4 * grid.size; }
+    long workspace() const { return 7 * grid.size; }
 
     void run(const T* x, const T* coefficients, T* y, T* work, const Team& team) const {
-        const long size = grid.size;
-        T* slopes = work + 3 * size;
-        for (int origin = 0; origin < 3; ++origin)
-            if (std::any_of(terms.begin(), terms.end(), [&](const Term& term) { return term.origin == origin && term.from_slope; }))
-                smooth.template apply<false>(x + origin * size, work + origin * size, {}, nullptr, team);
-        for (int target = 0; target < 3; ++target) {
-            T* to = y + target * size;
-            bool sloped = false, valued = false;
-            for (const Term& term : terms)
-                if (term.target == target) (term.to_slope ? sloped : valued) = true;
-            for (T* part : {to, slopes})
-                if (part == to ? valued || !sloped : sloped) std::fill(part + team.first(size), part + team.last(size), T(0));
-            team.wait();
-            for (const Term& term : terms)
-                if (term.target == target) {
-                    const Shape along = grid.shape(term.axis);
-                    const T* from = (term.from_slope ? work : x) + term.origin * size;
-                    bands[term.band].template apply<Band<T>::ADDED>(from, term.to_slope ? slopes : to, along.outer, along.inner, coefficients[term.coefficient], team);
-                }
-            if (valued) share(to, team);
-            if (sloped) share(slopes, team);
-            if (sloped && valued) transposed.template apply<true>(slopes, to, {}, nullptr, team);
-            if (sloped && !valued) transposed.template apply<false>(slopes, to, {}, nullptr, team);
+        const long size = grid.size, first = team.first(size), last = team.last(size);
+        T *smoothed = work, *slopes = work + 3 * size, *values = slopes + size;
+        bool sloped[3] = {}, valued[3] = {};  // whether y and values have been begun
+        for (int axis = 0; axis < grid.dim; ++axis) {
+            const Shape along = grid.shape(axis);
+            const bool plain = smooth[axis].is_nothing();
+            for (int origin = 0; origin < 3 && !plain; ++origin)
+                if (std::any_of(terms.begin(), terms.end(), [&](const Term& term) { return term.axis == axis && term.origin == origin && term.from_slope; }))
+                    smooth[axis].template apply<false>(x + origin * size, smoothed + origin * size, {}, nullptr, team);
+            for (int target = 0; target < 3; ++target) {
+                bool begun = false;
+                for (const Term& term : terms)
+                    if (term.axis == axis && term.target == target) {
+                        const T* from = (term.from_slope && !plain ? smoothed : x) + term.origin * size;
+                        T* to = term.to_slope ? slopes : values + target * size;
+                        bool& filled = term.to_slope ? begun : valued[target];
+                        const T c = coefficients[term.coefficient];
+                        if (filled) bands[term.band].template apply<Band<T>::ADDED>(from, to, along.outer, along.inner, c, team);
+                        else bands[term.band].template apply<Band<T>::SET>(from, to, along.outer, along.inner, c, team);
+                        filled = true;
+                    }
+                if (!begun) continue;
+                share(slopes, team);
+                T* to = y + target * size;
+                if (sloped[target]) transposed[axis].template apply<true>(slopes, to, {}, nullptr, team);
+                else transposed[axis].template apply<false>(slopes, to, {}, nullptr, team);
+                sloped[target] = true;
+            }
         }
+        for (int target = 0; target < 3; ++target) {
+            T *to = y + target * size, *own = values + target * size;
+            if (valued[target]) share(own, team);
+            for (long i = first; i < last; ++i) to[i] = (sloped[target] ? to[i] : T(0)) + (valued[target] ? own[i] : T(0));
+        }
+        team.wait();
     }
 
 private:
@@ -752,7 +768,7 @@ void* plan_float32(const int* numbers, const double* reals) { return operator_of
 void* local_plan_float64(const int* numbers, const double* reals) { return new Local<double>(numbers, reals); }
 void* local_plan_float32(const int* numbers, const double* reals) { return new Local<float>(numbers, reals); }
 
-// x (samples, 3, *nodes) -> y likewise; work: 4 fields for each thread, or once if there are fewer samples than threads.
+// x (samples, 3, *nodes) -> y likewise; work: 7 fields for each thread, or once if there are fewer samples than threads.
 void local_float64(const void* plan, const double* x, const double* coefficients, double* y, double* work, long samples, int threads) {
     local<double>(plan, x, coefficients, y, work, samples, threads);
 }

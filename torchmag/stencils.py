@@ -40,7 +40,7 @@ def _is_shorter(kind, wraps):
 class Plan:
     """One operator: from the `nodes` to the grid of a pattern or, with `back`, its transpose; `linked` if the body has empty cells.
 
-    A pattern of SMOOTHED along all axes smooths.
+    A pattern of SMOOTHED smooths.
     """
 
     order: int
@@ -65,8 +65,9 @@ class Plan:
         return {}
 
     @functools.cached_property
-    def smooths(self) -> bool:
-        return SMOOTHED in self.pattern
+    def smoothed(self) -> tuple[int, ...]:
+        """The axes along which it smooths."""
+        return tuple(axis for axis, kind in enumerate(self.pattern) if kind == SMOOTHED)
 
     @functools.cached_property
     def grid(self) -> tuple[int, ...]:
@@ -76,8 +77,8 @@ class Plan:
     def by_torch(self, x: Tensor, tables: Sequence[Tensor]) -> Tensor:
         """The result from torch's own operators."""
         plain, body = Midpoints(self.order, self.periodic), Links(tuple(tables[:-1]), tables[-1]) if tables else None
-        if self.smooths:
-            return plain.smooth(x, body, self.back)
+        if self.smoothed:
+            return plain.smooth(x, self.smoothed, body, self.back)
         return (plain.back if self.back else plain.there)(x, self.pattern, body)
 
     def shape_of(self, x: Tensor) -> tuple[int, ...]:
@@ -106,11 +107,11 @@ class _Handle:
     """A plan as the compiled code has it, kept as long as the process."""
 
     def __init__(self, plan, dtype):
-        if plan.smooths:
-            numbers, reals = bands.smoothing(plan.back, plan.linked, plan.nodes, plan.periodic)
+        if plan.smoothed:
+            numbers, reals = bands.smoothing(plan.back, plan.linked, plan.nodes, plan.periodic, plan.smoothed)
         else:
             numbers, reals = bands.midpoints(plan.order, plan.back, plan.linked, plan.nodes, plan.periodic, plan.pattern)
-        self.pointer = _made("plan", dtype, [plan.smooths, *numbers], reals)
+        self.pointer = _made("plan", dtype, [bool(plan.smoothed), *numbers], reals)
         size, self.call = (_function(name, dtype) for name in ("workspace", "stencil"))
         size.restype, size.argtypes = ctypes.c_long, [ctypes.c_void_p]
         pointer, long = ctypes.c_void_p, ctypes.c_long
@@ -162,11 +163,11 @@ class Stencils(Midpoints):
             return self._apply(x, pattern, body, True)
         return super().back(x, pattern, body)
 
-    def smooth(self, x: Tensor, body: Links | None = None, transposed: bool = False) -> Tensor:
-        pattern = (SMOOTHED,) * self.dim
+    def smooth(self, x: Tensor, axes: Sequence[int], body: Links | None = None, transposed: bool = False) -> Tensor:
+        pattern = tuple(SMOOTHED if axis in axes else None for axis in range(self.dim))
         if self._is_compiled(x, pattern, body):
             return self._apply(x, pattern, body, transposed)
-        return super().smooth(x, body, transposed)
+        return super().smooth(x, axes, body, transposed)
 
     def takes(self, x: Tensor) -> bool:
         """Whether compiled code can be applied to x, which `local` is."""
@@ -315,7 +316,7 @@ def _run_local(x, coefficients, numbers):
     """Nothing is taped."""
     handle, x, coefficients = _Local(tuple(numbers), x.dtype), x.contiguous(), coefficients.to(x.dtype).contiguous()
     found, samples, threads = torch.empty_like(x), x.numel() // handle.size, _threads(x)
-    work = x.new_empty(handle.size * 4 // 3 * (threads if samples >= threads else 1))
+    work = x.new_empty(handle.size * 7 // 3 * (threads if samples >= threads else 1))
     handle.call(handle.pointer, *(tensor.data_ptr() for tensor in (x, coefficients, found, work)), samples, threads)
     return found
 
@@ -323,16 +324,20 @@ def _run_local(x, coefficients, numbers):
 def _local_by_torch(x, coefficients, numbers):
     order, nodes, periodic, terms = decode_terms(tuple(numbers))
     dim, plain = len(nodes), Midpoints(order, periodic)
-    smoothed, none = plain.smooth(x).unbind(-dim - 1), torch.zeros_like(x.select(-dim - 1, 0))
-    plane, found = x.unbind(-dim - 1), {VALUE: [none] * 3, SLOPE: [none] * 3}
+    none, plane = torch.zeros_like(x.select(-dim - 1, 0)), x.unbind(-dim - 1)
+    values, slopes = [none] * 3, [[none] * 3 for _ in nodes]
+    others = [[other for other in range(dim) if other != axis] for axis in range(dim)]
+    smoothed = [plain.smooth(x, axes).unbind(-dim - 1) for axes in others]
     for target, origin, axis, outer, inner, coefficient in terms:
         take = lambda kind: tuple(kind if a == axis else None for a in range(dim))  # noqa: B023
         once = [wraps or a == axis for a, wraps in enumerate(periodic)]
-        part = plain.there((smoothed if inner == SLOPE else plane)[origin], take(inner))
+        part = plain.there((smoothed[axis] if inner == SLOPE else plane)[origin], take(inner))
         part = plain.back(part, take(outer)) * layout.shares(nodes, once, x)
-        found[outer][target] = found[outer][target] + coefficients[coefficient] * part
-    values, slopes = (torch.stack(parts, -dim - 1) for parts in found.values())
-    return values + plain.smooth(slopes, transposed=True)
+        found = slopes[axis] if outer == SLOPE else values
+        found[target] = found[target] + coefficients[coefficient] * part
+    return torch.stack(values, -dim - 1) + sum(
+        plain.smooth(torch.stack(parts, -dim - 1), axes, transposed=True) for axes, parts in zip(others, slopes)
+    )
 
 
 def _threads(x):

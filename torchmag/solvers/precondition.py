@@ -65,10 +65,10 @@ def _curvatures(mesh, like, order):
         period = count if mesh.periodic(axis) else 2 * count
         angle = 2 * math.pi / period * torch.arange(nodes, dtype=like.dtype, device=like.device)
         cosines.append(torch.cos(angle).reshape(-1, *(1,) * (mesh.dim - 1 - axis)))
-    smooth = 1 - SMOOTHING * sum((2 * c - 2) ** POWER for c in cosines)
     for axis, c in enumerate(cosines if order > 2 else ()):
         second = 2 - 2 * c
         sharp = 1 + sum(factor * second**power for power, factor in enumerate(series(SLOPE, order), 1))
+        smooth = 1 - SMOOTHING * sum((2 - 2 * other) ** POWER for k, other in enumerate(cosines) if k != axis)
         found = found + second * (sharp * smooth) ** 2 / mesh.dx[axis] ** 2
     for axis, c in enumerate(cosines if order == 2 else ()):
         others = [(2 + other) / 3 for k, other in enumerate(cosines) if k != axis]
