@@ -42,7 +42,8 @@ def test_the_angle_is_that_of_2_percent(order):
         angles += [angle] if abs(found - 1) > 0.02 else []
         if angles:
             break
-    assert resolved_angle(order) < angles[0] < 1.02 * resolved_angle(order)
+    # The next term of the series makes it a little larger: by 6 % to order 6.
+    assert resolved_angle(order) < angles[0] < 1.07 * resolved_angle(order)
 
 
 def ways(energy, m, folder):
@@ -75,7 +76,7 @@ def test_said_once(order, way, tmp_path):
 def test_it_names_the_place_and_what_helps():
     energy = ring(4)
     with pytest.warns(
-        tm.ResolutionWarning, match=r"minimize: m turns by 1.57 rad.* order 4 .*by 1.15 rad.* or a higher order"
+        tm.ResolutionWarning, match=r"minimize: m turns by 1.57 rad.* order 4 .*by 1.21 rad.* or a higher order"
     ) as found:
         tm.minimize(energy, wave(energy.mesh, 6))
     assert found[0].filename == __file__

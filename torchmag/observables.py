@@ -15,8 +15,8 @@ from torchmag.midpoints import links
 from torchmag.parameters import Values
 from torchmag.term import check_field
 
-# The turn from node to node, rad, at which the exchange energy of a wave is off by 2 %, by the symbols of docs/theory.md.
-_RESOLVED = {2: 0.49, 4: 1.15, 6: 1.35}
+# The exchange energy of a wave that turns by a from node to node is off by this times a^order.
+_WAVE_ERROR = {2: 1 / 12, 4: 3 / 320, 6: 5 / 3584}
 
 
 def average(m: Tensor, magnet: Magnet, region: Tensor | None = None, weight: str = "volume") -> Tensor:
@@ -143,7 +143,7 @@ def max_angle(m: Tensor, magnet: Magnet) -> Tensor:
 
     Neighbours are the nodes at both ends of an edge of a magnetic cell; across an empty cell, as between two layers, m may
     turn by any angle.
-    A wave that turns by 0.49, 1.15, 1.35 rad from node to node has an exchange energy that is off by 2 % to order 2, 4, 6 of the
+    A wave that turns by 0.49, 1.21, 1.56 rad from node to node has an exchange energy that is off by 2 % to order 2, 4, 6 of the
     magnet (docs/theory.md): above that refine the cells, or take a higher order.  `solve`, `relax` and `minimize` say so, see `ResolutionWarning`.
     """
     mesh = require_magnet(magnet, "max_angle").mesh
@@ -159,7 +159,7 @@ def max_angle(m: Tensor, magnet: Magnet) -> Tensor:
 
 def resolved_angle(order: int) -> float:
     """The turn from node to node, rad, at which the exchange energy of a wave is off by 2 %."""
-    return _RESOLVED[order]
+    return (0.02 / _WAVE_ERROR[order]) ** (1 / order)
 
 
 def neighbours(m: Tensor, mesh: Mesh, body: Values) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
