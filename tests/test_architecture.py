@@ -20,6 +20,7 @@ ORDER = (
     {"parameters", "midpoints", "quadrature", "alias"},
     {"bands"},
     {"stencils"},
+    {"fluxes"},
     {"magnet"},
     {"kernel", "term"},
     {"staggered"},

@@ -150,7 +150,7 @@ def test_any_order_in_memory():
     x = torch.randn(7, 6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64).permute(2, 0, 1)
     terms, one = [(0, 1, 0, SLOPE, SLOPE, 0)], x.new_ones(1)
     for apply in (
-        operator.smooth,
+        lambda x: operator.smooth(x, (0,)),
         lambda x: operator.there(x, (SLOPE, None)),
         lambda x: operator.back(x, (None, SLOPE)),
         lambda x: operator.local(x, terms, one),

@@ -11,7 +11,7 @@ import torch
 
 from torchmag.midpoints import MOMENT, POWER, SLOPE, SMOOTHING, VALUE, Midpoints, Pattern, series, taps
 
-# Along all axes of a pattern: `Midpoints.smooth`.
+# Along the axes that a pattern names, all of this kind: `Midpoints.smooth`.
 SMOOTHED = "smoothed"
 # Each by its number in what torch and the compiled code are told.
 KINDS = (None, VALUE, SLOPE, MOMENT, SMOOTHED)
@@ -66,6 +66,23 @@ def local(order: int, nodes: Sequence[int], periodic: Sequence[bool], terms: Seq
     whole = lambda tables, which: [number for table in tables for number in table[which]]
     numbers = [len(nodes), *nodes, *periodic, *whole(pairs, 0), len(products), *whole(products, 0), len(terms), *found]
     return numbers, [*whole(pairs, 1), *whole(products, 1)]
+
+
+def fluxes(order: int, linked: bool, nodes: Sequence[int], periodic: Sequence[bool], terms: Sequence[Term]) -> tuple[list, list]:
+    """Of `fluxes.apply`."""
+    axes = sorted({term[2] for term in terms})
+    numbers, reals = [len(nodes), *nodes, *periodic, 1 + max(term[5] for term in terms), len(axes)], []
+    for axis in axes:
+        others = [other for other in range(len(nodes)) if other != axis]
+        pattern = lambda kind: tuple(kind if a == axis else None for a in range(len(nodes)))  # noqa: B023
+        tables = [smoothing(back, linked, nodes, periodic, others) for back in (False, True)]
+        tables += [
+            midpoints(order, back, linked, nodes, periodic, pattern(kind)) for back in (False, True) for kind in (VALUE, SLOPE)
+        ]
+        own = [(t, o, outer == SLOPE, inner == SLOPE, c) for t, o, where, outer, inner, c in terms if where == axis]
+        numbers += [axis, *(n for table in tables for n in table[0]), len(own), *(n for term in own for n in term)]
+        reals += [n for table in tables for n in table[1]]
+    return numbers, reals
 
 
 def encode_terms(order: int, nodes: Sequence[int], periodic: Sequence[bool], terms: Sequence[Term]) -> list[int]:

@@ -3,13 +3,14 @@
 import functools
 import inspect
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from torchmag import layout, quadrature
+from torchmag import fluxes, layout, quadrature
 from torchmag.forms import Form
 from torchmag.forms.compiler import SPACING, Product, Source, emit
 from torchmag.kernel import FUNCTIONS, Kernel
@@ -82,6 +83,7 @@ class StaggeredKernel(nn.Module):
         self.spacing = dict(zip(_SPACINGS, spacing))
         self.steps = [self.spacing[_SPACINGS[axis]] for axis in form.axes]
         self.midpoints = Stencils(form.order, periodic)
+        fluxes.define_operators()
         self.codes = _emit(form)
         self._register_tables(like)
 
@@ -120,9 +122,9 @@ class StaggeredKernel(nn.Module):
         """Derivative of the summed densities with respect to the varied node fields: {name: (*batch, 3, *nodes)}."""
         inputs = _Inputs(self, fields, parameters, body)
         found = {}  # fluxes by (field, pattern)
-        local = [code for code in self.codes if inputs.are_local(code)]
+        linear = [code for code in self.codes if inputs.are_linear(code)]
         for code in self.codes:
-            if code in local:
+            if code in linear:
                 continue
             if inputs.are_uniform(code.sources()):
                 self._add_fluxes(code, inputs, found, inputs.lumped_prefactor(code))
@@ -130,16 +132,30 @@ class StaggeredKernel(nn.Module):
                 corners = inputs.corners(code)
                 for corner in corners:
                     self._add_fluxes(code, inputs, found, inputs.prefactor(code) / len(corners), corner)
-        parts = self._local(local, inputs) if local else {}
-        return {name: self._at_nodes(name, found, inputs, parts.get(name)) for name in self.form.fields}
+        parts = self._linear(linear, inputs) if linear else {}
+        return {name: self._at_nodes(name, found, inputs, parts.get(name, ())) for name in self.form.fields}
 
-    def _local(self, codes, inputs):
-        """The variation of terms that are linear, with uniform coefficients: {field: (*batch, 3, *nodes)}."""
+    def _linear(self, codes, inputs):
+        """The variation of terms that are linear along one axis: {field: [(*batch, 3, *nodes)]}."""
+        (name,) = self.form.fields
+        x, found, like = inputs.fields[name], [], inputs.like
+        number = lambda c: c.reshape(()).to(like.dtype) if isinstance(c, Tensor) else like.new_tensor(c)
+        uniform = [code for code in codes if inputs.have_numbers(code)]
+        if uniform:
+            terms, coefficients = self._terms(uniform, inputs, lambda code: inputs.prefactor(code))
+            found.append(self.midpoints.local(x, terms, torch.stack([number(c) for c in coefficients])))
+        mapped = [code for code in codes if code not in uniform]
+        if mapped:
+            terms, coefficients = self._terms(mapped, inputs, inputs.on_links)
+            found.append(fluxes.apply(self.midpoints, x, terms, coefficients, inputs.body))
+        return {name: found}
+
+    def _terms(self, codes, inputs, prefactor_of):
+        """The terms of linear products, and their coefficients."""
         terms, coefficients = [], []
         for code in codes:
             kinds = {None: VALUE, code.axis: SLOPE}
-            (prefactor,), lengths = inputs.call(code.prefactor, code), (1.0, inputs.per_length(code.axis))
-            prefactor = prefactor * inputs.parameters["fraction"]
+            prefactor, lengths = prefactor_of(code), (1.0, inputs.per_length(code.axis))
             if code.slots:
                 slots, values = code.terms, inputs.call(code.linear, code)
             else:
@@ -149,10 +165,7 @@ class StaggeredKernel(nn.Module):
                 pairs = [(target, origin)] if target is not None else [(c, c) for c in range(3)]
                 terms += [(*pair, code.axis, kinds[outer], kinds[inner], len(coefficients)) for pair in pairs]
                 coefficients.append(prefactor * (value * (lengths[outer is not None] * lengths[inner is not None])))
-        (name,) = self.form.fields
-        like = inputs.like
-        flat = [c.reshape(()).to(like.dtype) if isinstance(c, Tensor) else like.new_tensor(c) for c in coefficients]
-        return {name: self.midpoints.local(inputs.fields[name], terms, torch.stack(flat))}
+        return terms, coefficients
 
     def _add_fluxes(self, code, inputs, total, prefactor, corner=None):
         """Add the fluxes on the grid of a product, or at one corner of each cell, times a prefactor."""
@@ -168,7 +181,7 @@ class StaggeredKernel(nn.Module):
             planes = [slots.get((name, component, axis), 0.0) for component in range(3)]
             add(name, axis, inputs.per_component(prefactor * inputs.per_length(axis)) * inputs.vector(planes, code, corner))
 
-    def _at_nodes(self, name, found, inputs, local):
+    def _at_nodes(self, name, found, inputs, linear):
         values = []
         for (of, pattern), flux in found.items():
             if of == name:
@@ -176,7 +189,7 @@ class StaggeredKernel(nn.Module):
                 if SLOPE in pattern:
                     x = self.midpoints.smooth(x, nodal(pattern), inputs.body, transposed=True)
                 values.append(x)
-        values += [] if local is None else [local]
+        values += linear
         return sum(values[1:], start=values[0]) if values else inputs.zeros()
 
     def source(self) -> str:
@@ -198,6 +211,7 @@ class StaggeredKernel(nn.Module):
 
     def __setstate__(self, state):
         super().__setstate__(state)
+        fluxes.define_operators()
         self.codes = _emit(self.form)
 
 
@@ -340,12 +354,35 @@ class _Inputs:
         names = {source.name for source in sources} & self.parameters.keys() - self.fields.keys()
         return all(layout.is_uniform(self.parameters[name], self.dim) for name in names)
 
-    def are_local(self, code) -> bool:
-        """Whether `Stencils.local` can take a term: it is linear along one axis, and its coefficients are numbers."""
-        if code.axis is None or self.body is not None or not self.kernel.midpoints.takes(self.like):
+    def are_linear(self, code) -> bool:
+        """Whether compiled code can take a term at once: it is linear along one axis."""
+        if code.axis is None:
             return False
+        values = self._coefficients(code)
+        own = self.like.shape[: self.like.ndim - self.dim - 1]
+        batches = [value.shape[: max(value.ndim - self.dim, 0)] for value in values or ()]
+        if values is None or not all(math.prod(batch) == 1 or batch == own for batch in batches):
+            return False
+        if self.have_numbers(code):
+            return self.kernel.midpoints.takes(self.like)
+        of_linear = {source.name for source in code.linear[1]} & self.parameters.keys()
+        uniform = all(layout.is_uniform(self.parameters[name], self.dim) for name in of_linear)
+        return uniform and fluxes.takes(self.kernel.midpoints, self.like, self.body)
+
+    def have_numbers(self, code) -> bool:
+        """Whether the coefficients of a linear term are numbers, on a body without empty cells."""
+        return self.body is None and all(value.numel() == 1 for value in self._coefficients(code))
+
+    def _coefficients(self, code):
+        """The parameters in the coefficients of a linear term; None where these are node fields."""
         names = {source.name for source in (*code.linear[1], *code.prefactor[1])} & self.parameters.keys() | {"fraction"}
-        return not names & self.fields.keys() and all(self.parameters[name].numel() == 1 for name in names)
+        return None if names & self.fields.keys() else [self.parameters[name] for name in names]
+
+    def on_links(self, code) -> Tensor:
+        """The prefactor at the midpoints along the axis of a linear term, lumped along the others: (*batch, *grid)."""
+        value = self.lumped_prefactor(code)
+        grid = [cells if at else nodes for at, cells, nodes in zip(code.product.midpoints, self.cells, self.kernel.nodes)]
+        return value.expand(*value.shape[: max(value.ndim - self.dim, 0)], *grid)
 
     def per_component(self, value):
         """A number or (*batch, *grid) against the components of a vector field."""

@@ -718,6 +718,87 @@ private:
     }
 };
 
+// A sum of outer^T (c * inner x) over terms, c at the links of an axis; of a body that may have empty cells.  Slopes are of what is smoothed along
+// the other axes.
+template <class T> class Fluxes {
+    struct Term { int target, origin, outer, inner, coefficient; };  // outer, inner: 1 for a slope, 0 for a value
+    struct Axis {
+        int axis;
+        Smooth<T> smooth, transposed;
+        std::vector<Stencil<T>> there, back;  // of a value and of a slope
+        std::vector<Term> terms;
+
+        explicit Axis(const int*& numbers, const double*& reals) : axis(*numbers++), smooth(numbers, reals), transposed(numbers, reals) {
+            for (auto* stencils : {&there, &back})
+                for (int kind = 0; kind < 2; ++kind) stencils->emplace_back(numbers, reals);
+            for (int i = *numbers++; i > 0; --i, numbers += 5) terms.push_back({numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]});
+        }
+    };
+    std::vector<Axis> axes;
+
+public:
+    Grid grid;
+    std::vector<long> links;  // of each coefficient
+
+    // What is common to all components of a sample, of each axis.
+    struct Ending { typename Operator<T>::Body nodes, links; };
+    typedef std::vector<Ending> Body;
+
+    // numbers: those of the grid, count of coefficients, count of axes and of each: itself, the smoothing and its transpose, values and slopes, and
+    // their transposes, count of terms and (target, origin, whether outer is a slope, whether inner is, coefficient) of each.
+    Fluxes(const int*& numbers, const double*& reals) : grid(numbers), links(*numbers++) {
+        for (int i = *numbers++; i > 0; --i) axes.emplace_back(numbers, reals);
+        for (const Axis& own : axes)
+            for (const Term& term : own.terms) links[term.coefficient] = grid.links(own.axis);
+    }
+    long sample() const { return 3 * grid.size; }
+    long workspace() const { return 11 * grid.size; }
+
+    Body body(const T* const* weights) const {
+        Body found;
+        for (const Axis& own : axes) found.push_back({own.smooth.body(weights, nullptr), own.there[1].body(weights, nullptr)});
+        return found;
+    }
+
+    void run(const T* x, const T* const* coefficients, const Body& body, T* y, T* work, const Team& team) const {
+        const long size = grid.size;
+        T *parts = work, *flux = parts + 6 * size, *nodes = flux + size, *rest = nodes + size;
+        std::fill(y + team.first(3 * size), y + team.last(3 * size), T(0));
+        for (size_t a = 0; a < axes.size(); ++a) {
+            const Axis& own = axes[a];
+            const long first = team.first(grid.links(own.axis)), last = team.last(grid.links(own.axis));
+            const auto any = [&](auto f) { return std::any_of(own.terms.begin(), own.terms.end(), f); };
+            for (int inner = 0; inner < 2; ++inner)
+                for (int origin = 0; origin < 3; ++origin) {
+                    if (!any([&](const Term& term) { return term.inner == inner && term.origin == origin; })) continue;
+                    const T* from = x + origin * size;
+                    if (inner && !own.smooth.is_nothing()) own.smooth.run(from, nodes, body[a].nodes, rest, team), from = nodes;
+                    own.there[inner].run(from, parts + (3 * inner + origin) * size, body[a].links, rest, team);
+                }
+            for (int outer = 0; outer < 2; ++outer)
+                for (int target = 0; target < 3; ++target) {
+                    bool begun = false;
+                    for (const Term& term : own.terms) {
+                        if (term.outer != outer || term.target != target) continue;
+                        const T *c = coefficients[term.coefficient], *part = parts + (3 * term.inner + term.origin) * size;
+                        for (long i = first; i < last; ++i) flux[i] = begun ? flux[i] + c[i] * part[i] : c[i] * part[i];
+                        begun = true;
+                    }
+                    if (!begun) continue;
+                    team.wait();
+                    own.back[outer].run(flux, nodes, body[a].links, rest, team);
+                    T* to = y + target * size;
+                    if (outer) {
+                        own.transposed.template apply<true>(nodes, to, body[a].nodes, rest, team);
+                    } else {
+                        for (long i = team.first(size); i < team.last(size); ++i) to[i] += nodes[i];
+                        team.wait();
+                    }
+                }
+        }
+    }
+};
+
 // f(sample, worker, team): each thread has samples of its own, or all share one after the other.
 template <class F> static void distribute(long samples, int threads, F f) {
 #pragma omp parallel num_threads(threads) if (threads > 1)
@@ -762,7 +843,38 @@ template <class T> static void local(const void* plan, const T* x, const T* coef
     });
 }
 
+template <class T> static void fluxes(const void* plan, const T* x, const T* const* coefficients, const long* shared, const T* const* weights, long repeated, T* y,
+                                      T* work, long samples, int threads) {
+    const auto& found = *static_cast<const Fluxes<T>*>(plan);
+    std::vector<typename Fluxes<T>::Body> bodies;
+    for (long s = 0; s < (repeated ? 1 : samples); ++s) {
+        const T* own[3] = {};
+        for (int a = 0; a < found.grid.dim; ++a)
+            if (weights[a]) own[a] = weights[a] + s * found.grid.links(a);
+        bodies.push_back(found.body(own));
+    }
+    distribute(samples, threads, [&](long s, int worker, const Team& team) {
+        std::vector<const T*> own;
+        for (size_t c = 0; c < found.links.size(); ++c) own.push_back(coefficients[c] + (shared[c] ? 0 : s * found.links[c]));
+        found.run(x + s * found.sample(), own.data(), bodies[repeated ? 0 : s], y + s * found.sample(), work + worker * found.workspace(), team);
+    });
+}
+
 extern "C" {
+void* fluxes_plan_float64(const int* numbers, const double* reals) { return new Fluxes<double>(numbers, reals); }
+void* fluxes_plan_float32(const int* numbers, const double* reals) { return new Fluxes<float>(numbers, reals); }
+
+// x (samples, 3, *nodes) -> y likewise.  coefficients: of each (samples, *links), or if `shared` one of all samples; fx, fy, fz: as of a stencil;
+// work: 11 fields for each thread, or once if there are fewer samples than threads.
+void fluxes_float64(const void* plan, const double* x, const double* const* coefficients, const long* shared, const double* const* weights, long repeated,
+                    double* y, double* work, long samples, int threads) {
+    fluxes<double>(plan, x, coefficients, shared, weights, repeated, y, work, samples, threads);
+}
+void fluxes_float32(const void* plan, const float* x, const float* const* coefficients, const long* shared, const float* const* weights, long repeated, float* y,
+                    float* work, long samples, int threads) {
+    fluxes<float>(plan, x, coefficients, shared, weights, repeated, y, work, samples, threads);
+}
+
 void* plan_float64(const int* numbers, const double* reals) { return operator_of<double>(numbers, reals); }
 void* plan_float32(const int* numbers, const double* reals) { return operator_of<float>(numbers, reals); }
 void* local_plan_float64(const int* numbers, const double* reals) { return new Local<double>(numbers, reals); }

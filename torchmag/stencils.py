@@ -13,7 +13,7 @@ from torch import Tensor
 
 from torchmag import bands, layout, native
 from torchmag.bands import KINDS, SMOOTHED, decode_terms, encode_terms, transposed_terms
-from torchmag.midpoints import MOMENT, SLOPE, VALUE, Links, Midpoints, Pattern
+from torchmag.midpoints import MOMENT, SLOPE, Links, Midpoints, Pattern
 
 SOURCE = Path(__file__).with_name("stencils.cpp")
 # Numbers in a field that are not worth a second thread.
@@ -111,8 +111,8 @@ class _Handle:
             numbers, reals = bands.smoothing(plan.back, plan.linked, plan.nodes, plan.periodic, plan.smoothed)
         else:
             numbers, reals = bands.midpoints(plan.order, plan.back, plan.linked, plan.nodes, plan.periodic, plan.pattern)
-        self.pointer = _made("plan", dtype, [bool(plan.smoothed), *numbers], reals)
-        size, self.call = (_function(name, dtype) for name in ("workspace", "stencil"))
+        self.pointer = made("plan", dtype, [bool(plan.smoothed), *numbers], reals)
+        size, self.call = (function(name, dtype) for name in ("workspace", "stencil"))
         size.restype, size.argtypes = ctypes.c_long, [ctypes.c_void_p]
         pointer, long = ctypes.c_void_p, ctypes.c_long
         self.call.argtypes, self.call.restype = [*[pointer] * 6, long, pointer, pointer, long, long, ctypes.c_int], None
@@ -126,17 +126,19 @@ class _Local:
     def __init__(self, numbers, dtype):
         order, nodes, periodic, terms = decode_terms(numbers)
         self.size = 3 * math.prod(nodes)
-        self.pointer = _made("local_plan", dtype, *bands.local(order, nodes, periodic, terms))
-        self.call = _function("local", dtype)
+        self.pointer = made("local_plan", dtype, *bands.local(order, nodes, periodic, terms))
+        self.call = function("local", dtype)
         self.call.argtypes, self.call.restype = [*[ctypes.c_void_p] * 5, ctypes.c_long, ctypes.c_int], None
 
 
-def _function(name, dtype):
+def function(name: str, dtype: torch.dtype):
+    """Of the compiled code, for numbers of this type."""
     return getattr(native.library(SOURCE), f"{name}_{str(dtype).removeprefix('torch.')}")
 
 
-def _made(name, dtype, numbers, reals):
-    make = _function(name, dtype)
+def made(name: str, dtype: torch.dtype, numbers: Sequence[int], reals: Sequence[float]) -> int:
+    """The address of what compiled code makes of a table, kept as long as the process."""
+    make = function(name, dtype)
     make.restype = ctypes.c_void_p
     return make((ctypes.c_int * len(numbers))(*map(int, numbers)), (ctypes.c_double * max(1, len(reals)))(*reals))
 
@@ -154,25 +156,25 @@ class Stencils(Midpoints):
         _define_operators()
 
     def there(self, x: Tensor, pattern: Pattern, body: Links | None = None) -> Tensor:
-        if self._is_compiled(x, pattern, body):
+        if self.is_compiled(x, pattern, body):
             return self._apply(x, pattern, body, False)
         return super().there(x, pattern, body)
 
     def back(self, x: Tensor, pattern: Pattern, body: Links | None = None) -> Tensor:
-        if self._is_compiled(x, pattern, body):
+        if self.is_compiled(x, pattern, body):
             return self._apply(x, pattern, body, True)
         return super().back(x, pattern, body)
 
     def smooth(self, x: Tensor, axes: Sequence[int], body: Links | None = None, transposed: bool = False) -> Tensor:
         pattern = tuple(SMOOTHED if axis in axes else None for axis in range(self.dim))
-        if self._is_compiled(x, pattern, body):
+        if self.is_compiled(x, pattern, body):
             return self._apply(x, pattern, body, transposed)
         return super().smooth(x, axes, body, transposed)
 
     def takes(self, x: Tensor) -> bool:
         """Whether compiled code can be applied to x, which `local` is."""
         fits = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and x.numel() > 0
-        return fits and not (torch.compiler.is_compiling() and _is_transformed()) and available()
+        return fits and not (torch.compiler.is_compiling() and is_transformed()) and available()
 
     def local(self, x: Tensor, terms: Sequence[bands.Term], coefficients: Tensor) -> Tensor:
         """The sum of coefficient * outer^T inner x over terms, times the share of cells that each node has along the other axes.
@@ -194,7 +196,8 @@ class Stencils(Midpoints):
             return _operator("stencil")(x, tables, encode(*attributes))
         return (_Apply.apply if _is_derived(x) else _Apply.forward)(x, plan_of(*attributes), *tables)
 
-    def _is_compiled(self, x, pattern, body):
+    def is_compiled(self, x: Tensor, pattern: Pattern, body: Links | None) -> bool:
+        """Whether compiled code takes this."""
         if not any(pattern) or not self.takes(x):
             return False
         if body is not None:
@@ -207,9 +210,14 @@ class Stencils(Midpoints):
             if MOMENT not in pattern:
                 return SMOOTHED in pattern or sum(kind is not None for kind in pattern) == 1
             # A moment's weights may be trained.
-            if _is_transformed() or (torch.is_grad_enabled() and any(t.requires_grad for t in tables)):
+            if is_transformed() or (torch.is_grad_enabled() and any(t.requires_grad for t in tables)):
                 return False
         return True
+
+
+def apply_plan(x: Tensor, plan: Plan, tables: Sequence[Tensor]) -> Tensor:
+    """An operator, also under a transform of torch.func."""
+    return _Apply.apply(x, plan, *tables)
 
 
 class _Apply(torch.autograd.Function):
@@ -300,7 +308,7 @@ def _run(plan, x, tables):
     repeated = math.prod(batch) == 1
     samples = math.prod(lead[:-1]) if repeated else math.prod(batch)
     planes = math.prod(lead) // samples
-    threads = _threads(x)
+    threads = threads_for(x)
     x, tables = x.contiguous(), [table.contiguous() for table in tables]
     work = x.new_empty(handle.workspace * (threads if samples >= threads else 1))
     *weights, inverse = [table.data_ptr() for table in tables] or [None]
@@ -315,7 +323,7 @@ def _run(plan, x, tables):
 def _run_local(x, coefficients, numbers):
     """Nothing is taped."""
     handle, x, coefficients = _Local(tuple(numbers), x.dtype), x.contiguous(), coefficients.to(x.dtype).contiguous()
-    found, samples, threads = torch.empty_like(x), x.numel() // handle.size, _threads(x)
+    found, samples, threads = torch.empty_like(x), x.numel() // handle.size, threads_for(x)
     work = x.new_empty(handle.size * 7 // 3 * (threads if samples >= threads else 1))
     handle.call(handle.pointer, *(tensor.data_ptr() for tensor in (x, coefficients, found, work)), samples, threads)
     return found
@@ -340,7 +348,8 @@ def _local_by_torch(x, coefficients, numbers):
     )
 
 
-def _threads(x):
+def threads_for(x: Tensor) -> int:
+    """How many work on a field."""
     return torch.get_num_threads() if x.numel() >= SMALL and os.getpid() == _PROCESS else 1
 
 
@@ -404,13 +413,13 @@ def _operator(name):
 
 
 def _is_derived(*inputs):
-    return (torch.is_grad_enabled() and any(x.requires_grad for x in inputs)) or _is_transformed()
+    return (torch.is_grad_enabled() and any(x.requires_grad for x in inputs)) or is_transformed()
 
 
-def _is_transformed() -> bool:
+def is_transformed() -> bool:
     """Whether a derivative of torch.func or a forward one is being taken: torch gives a custom operator a tangent of zero there."""
     return torch._C._functorch.maybe_current_level() is not None or torch.autograd.forward_ad._current_level >= 0
 
 
 # What torch.compiler.assume_constant_result does, which imports the whole compiler.
-_is_transformed._dynamo_marked_constant = True
+is_transformed._dynamo_marked_constant = True

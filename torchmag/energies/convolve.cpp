@@ -1,4 +1,4 @@
-// Convolution of a vector field with a symmetric kernel by FFT.  `native.py` compiles this, `plan.py` calls it and says what is what.
+// Convolution of a vector field with a symmetric kernel by FFT.  `native.py` compiles this, `plans.py` calls it and says what is what.
 //
 // A tile holds the same number of W lines side by side, in two registers, so that each operation below transforms W lines at once.
 // Forward transforms (decimation in frequency) leave the frequencies in the order that falls out, backward ones (decimation in time)
