@@ -358,10 +358,11 @@ class _Inputs:
         """Whether compiled code can take a term at once: it is linear along one axis."""
         if code.axis is None:
             return False
-        values = self._coefficients(code)
+        names = self._coefficients(code)
+        if names is None:
+            return False
         own = self.like.shape[: self.like.ndim - self.dim - 1]
-        batches = [value.shape[: max(value.ndim - self.dim, 0)] for value in values or ()]
-        if values is None or not all(math.prod(batch) == 1 or batch == own for batch in batches):
+        if not all(math.prod(batch) == 1 or batch == own for batch in map(self._batch_of, names)):
             return False
         if self.have_numbers(code):
             return self.kernel.midpoints.takes(self.like)
@@ -371,12 +372,20 @@ class _Inputs:
 
     def have_numbers(self, code) -> bool:
         """Whether the coefficients of a linear term are numbers, on a body without empty cells."""
-        return self.body is None and all(value.numel() == 1 for value in self._coefficients(code))
+        return self.body is None and all(
+            layout.is_uniform(self.parameters[name], self.dim) and math.prod(self._batch_of(name)) == 1
+            for name in self._coefficients(code)
+        )
 
     def _coefficients(self, code):
-        """The parameters in the coefficients of a linear term; None where these are node fields."""
+        """The names of the parameters in the coefficients of a linear term; None where these are node fields."""
         names = {source.name for source in (*code.linear[1], *code.prefactor[1])} & self.parameters.keys() | {"fraction"}
-        return None if names & self.fields.keys() else [self.parameters[name] for name in names]
+        return None if names & self.fields.keys() else names
+
+    def _batch_of(self, name):
+        """The batch axes of a parameter."""
+        value, kind = self.parameters[name], self.kernel.form.parameters.get(name)
+        return value.shape[: max(value.ndim - self.dim - len(kind.shape if kind else ()), 0)]
 
     def on_links(self, code) -> Tensor:
         """The prefactor at the midpoints along the axis of a linear term, lumped along the others: (*batch, *grid)."""
