@@ -52,8 +52,8 @@ def resident():
 body = tm.Magnet(tm.Mesh((96, 96, 96), dx=(5e-9, 5e-9, 5e-9)), Ms=8e5, dtype=torch.float32)
 tm.Demag(tm.Magnet(tm.Mesh((8, 8, 8), dx=(5e-9, 5e-9, 5e-9)), Ms=8e5))
 before = resident()
-kernel = tm.Demag(body).kernel
-print((resident() - before) / kernel.nbytes)
+energy = tm.Demag(body)
+print((resident() - before) / sum(buffer.nbytes for buffer in energy.buffers(recurse=False)))
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     # The components in space alone take more, in double precision.

