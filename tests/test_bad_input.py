@@ -61,8 +61,8 @@ def node(value):
 
 
 def term(density, *parameters, **attributes):
-    """An energy term of this density on the film."""
-    return type("Term", (tm.LocalEnergy,), {"density": staticmethod(density), **attributes})(film(), *parameters)
+    """An energy term of this density on the film, of order 2: else none is too hard to integrate."""
+    return type("Term", (tm.LocalEnergy,), {"density": staticmethod(density), **attributes})(film(order=2), *parameters)
 
 
 def weak_term(weak, *parameters):

@@ -90,16 +90,20 @@ def test_every_single_component_is_its_invariant():
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_handedness(sign):
+@pytest.mark.parametrize("order", [2, 4, 6])
+def test_handedness(sign, order):
     """m.curl m = -q for (0, cos qx, sin qx): D > 0 favours q > 0.  Interface: (sin qx, 0, cos qx) has w = -D q."""
     h, n = 1e-9, 60
     mesh = tm.Mesh((n,), (h, h, h), pbc=(math.inf, 0, 0))
-    magnet = tm.Magnet(mesh, 8e5)
+    magnet = tm.Magnet(mesh, 8e5, order=order)
     q = sign * 2 * math.pi / (n * h)
     x = tm.positions(mesh)[0]
     c, s, o = (q * x).cos(), (q * x).sin(), 0 * x
-    # Two neighbours at an angle delta: sin(delta) / h in place of q.
-    exact = -math.sin(q * h) / h * 1e-3
+    # Two neighbours at an angle delta: sin(delta) / h in place of q.  That is D I; theirs are series in sin^2(delta / 2).
+    half = math.sin(q * h / 2) ** 2
+    slope = {2: 1, 4: 1 + half / 6, 6: 1 + half / 6 + 3 / 40 * half**2}[order]
+    value = {2: 1, 4: 1 + half / 2, 6: 1 + half / 2 + 3 / 8 * half**2}[order]
+    exact = -math.sin(q * h) / h * slope * value * 1e-3
     for term, m in ((tm.BulkDMI(magnet, 1e-3), (o, c, s)), (tm.InterfaceDMI(magnet, 1e-3, (0, 0, 1)), (s, o, c))):
         density = float(term.energy(torch.stack(m))) / (n * h**3)
         # mumax3's and OOMMF's bulk DMI alike; mumax3's interface DMI has the other sign.

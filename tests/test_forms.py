@@ -56,7 +56,8 @@ def body(mesh, **options):
 
 
 def term(density, *parameters, mesh=MESHES[1], **attributes):
-    return type("Term", (tm.LocalEnergy,), {"density": staticmethod(density), **attributes})(body(mesh), *parameters)
+    """On the elements, whose integrals these tests know."""
+    return type("Term", (tm.LocalEnergy,), {"density": staticmethod(density), **attributes})(body(mesh, order=2), *parameters)
 
 
 def brute_force(mesh, density, nodal, cellwise, points=5):
@@ -239,7 +240,7 @@ def test_variation_derived_by_hand():
         return A * grad(m)[0, 0] ** 2
 
     mesh = tm.Mesh((1,), DX)
-    energy = type("Term", (tm.LocalEnergy,), {"density": staticmethod(stretch)})(tm.Magnet(mesh, 1.0), 3.0)
+    energy = type("Term", (tm.LocalEnergy,), {"density": staticmethod(stretch)})(tm.Magnet(mesh, 1.0, order=2), 3.0)
     m = torch.tensor([[0.2, 0.7], [0.0, 0.0], [0.0, 0.0]])
     pull = 2 * 3.0 * 0.5 / 0.7**2 * mesh.cell_volume
     torch.testing.assert_close(energy.gradient(m)[0], torch.tensor([-pull, pull]), rtol=8 * EPS, atol=0)
@@ -270,7 +271,7 @@ def test_variation_against_sympy(density):
         given.append(rational[0] if not kind.shape else sp.Array(rational, kind.shape))
         if kind.shape == (3,):
             given[-1] = sp.ImmutableMatrix(rational)
-    energy = type("Term", (tm.LocalEnergy,), {"density": staticmethod(density)})(tm.Magnet(mesh, 1.0), *values)
+    energy = type("Term", (tm.LocalEnergy,), {"density": staticmethod(density)})(tm.Magnet(mesh, 1.0, order=2), *values)
     m, v = draw(3, *mesh.nodes), draw(3, *mesh.nodes)
     path = sp.ImmutableMatrix([a + s * b for a, b in zip(interpolate(m), interpolate(v))])
     w = sp.Poly(density(path, *given), x, y, s)
@@ -436,11 +437,12 @@ def test_forms_and_terms_pickle():
 
 
 def test_source_is_readable():
-    source = tm.Exchange(body(MESHES[1]), 1.0).source()
+    magnet = body(MESHES[1], order=2)
+    source = tm.Exchange(magnet, 1.0).source()
     assert "# density of density, integrated exactly on the modes of the element" in source
     assert "def variation(" in source and "m_x_Dx" in source and "fraction" in source
     compile(source, "source", "exec")
-    assert "Gauss points (3, 3)" in tm.UniaxialAnisotropy(body(MESHES[1]), 1.0, (1, 0, 0), 2.0).source()
+    assert "Gauss points (3, 3)" in tm.UniaxialAnisotropy(magnet, 1.0, (1, 0, 0), 2.0).source()
 
 
 def test_parameters_left_at_zero_are_not_compiled():
@@ -467,7 +469,7 @@ def test_to_modes_is_asked_only_for_what_is_used(monkeypatch):
     monkeypatch.setattr(
         layout, "to_modes", lambda x, periodic, wanted: asked.append(set(wanted)) or original(x, periodic, wanted)
     )
-    tm.Exchange(body(MESHES[1]), 1.0).field(normal(3, 4, 3))
+    tm.Exchange(body(MESHES[1], order=2), 1.0).field(normal(3, 4, 3))
     assert (0, 0) not in asked[0]
 
 
@@ -524,7 +526,7 @@ def test_a_stencil_stands_in_for_the_modes_only_where_coefficients_are_uniform(m
     original = layout.differences
     monkeypatch.setattr(layout, "differences", lambda *given: asked.append(1) or original(*given))
     mesh, m = tm.Mesh((3, 2), DX), normal(3, 4, 3)
-    magnet = tm.Magnet(mesh, Ms=1.5)
+    magnet = tm.Magnet(mesh, Ms=1.5, order=2)
     tm.Exchange(magnet, torch.full(mesh.cells, 1.0)).field(m)
     tm.BulkDMI(magnet, 1.0).field(m)
     assert not asked

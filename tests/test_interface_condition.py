@@ -1,4 +1,5 @@
-"""m1 x B1 = m2 x B2 where A, K and D jump (Abert et al. 2024, Eq. 6), and m x B = 0 at the free ends: second order in h.
+"""m1 x B1 = m2 x B2 where A, K and D jump (Abert et al. 2024, Eq. 6), and m x B = 0 at the free ends: second order in h
+with the elements, order = 2.
 
 B = dw/d(d_x m) is taken from each side by one-sided differences over three nodes, of the state that the energy alone selects: the
 condition is imposed nowhere.
@@ -27,7 +28,7 @@ def flux(m, slope, A, D, kind):
 def residuals(cells, kind, jumps):
     """|m x (B1 - B2)| at the jump and |m x B| at the ends, over the largest of the parts that cancel."""
     h = LENGTH / cells
-    magnet = tm.Magnet(tm.Mesh((cells,), (h, 1e-9, 1e-9)), 8e5)
+    magnet = tm.Magnet(tm.Mesh((cells,), (h, 1e-9, 1e-9)), 8e5, order=2)
     left = torch.arange(cells) < cells // 2
 
     def halves(name, pair):

@@ -76,7 +76,7 @@ def test_rise_of_the_energy_from_fields(quartic):
     p = ground.tangent(m, step)
     unit = tm.mu_0 * 8e5**2 * math.prod(mesh.size)
     errors = []
-    for size in (0.2, 0.1):
+    for size in (0.05, 0.025) if quartic else (0.2, 0.1):
         turned = ground.turn(m, size * p)
         expected = float(energy.energy(turned) - energy.energy(m)) / unit
         errors.append(abs(float(ground.rise(m, ground.field(m), turned, ground.field(turned))) - expected))
@@ -86,11 +86,10 @@ def test_rise_of_the_energy_from_fields(quartic):
 @pytest.mark.parametrize("n", [(7,), (6, 5), (4, 3, 5), (1, 1)])
 @pytest.mark.parametrize("pbc", [(0, 0, 0), (1, 0, 0), (math.inf,) * 3, (0, 2, 0)])
 def test_preconditioner_inverts_exchange(n, pbc):
-    """(1 + exchange) z = v in units of Ms, on a body that fills the mesh."""
+    """(1 + exchange) z = v in units of Ms, on a body that fills the mesh; to order 4 and 6 it is an approximation."""
     pbc = tuple(images if axis < len(n) else 0 for axis, images in enumerate(pbc))
     mesh = grid(n, pbc)
-    body = tm.Magnet(mesh, 8e5)
-    energy = tm.Exchange(body, 1.3e-11)
+    energy = tm.Exchange(tm.Magnet(mesh, 8e5, order=2), 1.3e-11)
     z = tm.random(mesh, seed=0)
     v = z - energy.field(z) / 8e5
     assert torch.allclose(landscape(energy, z).precondition(v), z, rtol=0, atol=1e-12)

@@ -126,10 +126,10 @@ def test_lengths_that_have_no_transform():
 
 
 def field_in_a_new_process(**environment):
-    """The norm of a field, whether compiled code made it, and what was written to stderr."""
+    """The norm of a field that takes one library, whether compiled code made it, and what was written to stderr."""
     program = (
         "import logging, torch, torchmag as tm\nfrom torchmag.energies import plans\nlogging.basicConfig()\n"
-        "mesh = tm.Mesh((9, 5), (5e-9, 5e-9, 3e-9))\nfield = tm.Demag(tm.Magnet(mesh, 8e5, dtype=torch.float64)).field\n"
+        "mesh = tm.Mesh((9, 5), (5e-9, 5e-9, 3e-9))\nfield = tm.Demag(tm.Magnet(mesh, 8e5, order=2, dtype=torch.float64)).field\n"
         "m = tm.vortex(mesh).double()\nprint(plans.available(), float(field(m).norm()))"
     )
     done = subprocess.run(
@@ -195,8 +195,8 @@ def test_a_compiler_that_fails(tmp_path):
     assert "torch's own operators are used: out of order" in errors
 
 
-def _child(energy, x, queue):
-    queue.put(energy.cell_field(x).double().sum().item())
+def _child(energy, m, queue):
+    queue.put(energy.field(m).double().sum().item())
 
 
 @needs_compiler
@@ -204,14 +204,14 @@ def _child(energy, x, queue):
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_fork():
     """The child of a process that has used threads has none of them."""
-    energy, x = convolved((40, 40))[0], torch.randn(3, 40, 40, dtype=torch.float64)
+    energy, m = convolved((40, 40))[0], torch.randn(3, 41, 41, dtype=torch.float64)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        expected = energy.cell_field(x).sum().item()
+        expected = energy.field(m).sum().item()
         context = multiprocessing.get_context("fork")
         queue = context.Queue()
-        child = context.Process(target=_child, args=(energy, x, queue))
+        child = context.Process(target=_child, args=(energy, m, queue))
         child.start()
         assert queue.get(timeout=60) == pytest.approx(expected, rel=1e-9)
         child.join()

@@ -23,6 +23,11 @@ def m0():
     return tm.random(MESH, seed=0)
 
 
+def names(magnet, prefix="magnet."):
+    """What a body without a fraction writes: its order where it is not 2."""
+    return [f"{prefix}Ms", *([f"{prefix}order"] if magnet.order > 2 else [])]
+
+
 class Law(nn.Module):
     """A material law: a number that trains, times one that does not."""
 
@@ -117,7 +122,7 @@ def test_an_llg_names_each_tensor_once():
         [
             "alpha.raw",
             "gamma",
-            "energy.magnet.Ms",
+            *names(magnet, "energy.magnet."),
             "energy.magnet.fraction",
             "energy.exchange.A.s",
             "energy.zeeman.H",
@@ -219,9 +224,9 @@ def test_assignment_replaces_whatever_kind_it_was():
     for value in (2 * A0, nn.Parameter(torch.tensor(2 * A0)), Law(2 * A0), lambda t: 2 * A0, torch.full(CELLS, 2 * A0)):
         energy.exchange.A = value
         torch.testing.assert_close(energy.field(m0()), 2 * field, rtol=1e-14, atol=0)
-    assert list(energy.state_dict()) == ["magnet.Ms", "exchange.A"]
+    assert list(energy.state_dict()) == [*names(magnet), "exchange.A"]
     energy.exchange.A = lambda: 2 * A0
-    assert list(energy.state_dict()) == ["magnet.Ms"]
+    assert list(energy.state_dict()) == names(magnet)
     energy.magnet.Ms = 4e5
     torch.testing.assert_close(energy.field(m0()), 4 * field, rtol=1e-14, atol=0)
 
@@ -236,7 +241,7 @@ def test_fraction_can_be_assigned_and_taken_away():
     torch.testing.assert_close(energy.energy(m0()), 0.5 * full, rtol=1e-14, atol=0)
     magnet.fraction = None
     assert torch.equal(energy.energy(m0()), full)
-    assert list(magnet.state_dict()) == ["Ms"]
+    assert list(magnet.state_dict()) == names(magnet, "")
 
 
 def test_fraction_multiplies_every_local_density_and_the_moment():

@@ -1,6 +1,7 @@
 """Samples of a batch: steps, stops and failures of their own."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -222,12 +223,20 @@ def sizes_seen(llg):
     return sizes
 
 
-@pytest.mark.parametrize("memory", [None, 80_000])
-def test_samples_that_have_ended_leave_the_batch(memory):
+def least_memory(llg):
+    """For the gradient of a single step, in bytes, as `solve` says."""
+    with pytest.raises(ValueError, match="too small for the gradient of a single step") as caught:
+        tm.solve(llg, start(), T[:3], memory=1)
+    return int(re.search(r"needs at least ([\d_]+)", str(caught.value))[1])
+
+
+@pytest.mark.parametrize("scarce", [False, True])
+def test_samples_that_have_ended_leave_the_batch(scarce):
     """The results and gradients of each are those of its solo run, with parameters of every batch, drives, and tapes of any length."""
     p = {name: x.requires_grad_() for name, x in drawn().items()}
     options = {"rtol": 1e-3, "atol": 1e-3}
     llg, cotangent = rich(p), torch.randn(3, 1, 1, 3, *MESH.nodes, generator=torch.Generator().manual_seed(0))
+    memory = least_memory(llg) if scarce else None
     sizes = sizes_seen(llg)
     m = tm.solve(llg, start(), T[:3], memory=memory, **options)
     assert sizes[-1] == 1 and {2, 4} <= set(sizes)
