@@ -16,14 +16,14 @@ import torchmag as tm
 NM = 1e-9
 
 
-def wire(cells: int, h: float, Ms, *, periodic: bool = False) -> tm.Magnet:
+def wire(cells: int, h: float, Ms, *, periodic: bool = False, **options) -> tm.Magnet:
     """A 1D body of 1 nm x 1 nm cross-section along x."""
-    return body((cells,), (h, NM, NM), Ms, pbc=(math.inf if periodic else 0, 0, 0))
+    return body((cells,), (h, NM, NM), Ms, pbc=(math.inf if periodic else 0, 0, 0), **options)
 
 
-def body(n: Sequence[int], dx: Sequence[float], Ms, *, origin=(0.0, 0.0, 0.0), pbc=(0, 0, 0)) -> tm.Magnet:
-    """A body in float64."""
-    return tm.Magnet(tm.Mesh(tuple(n), tuple(dx), origin=origin, pbc=pbc), Ms, dtype=torch.float64)
+def body(n: Sequence[int], dx: Sequence[float], Ms, *, origin=(0.0, 0.0, 0.0), pbc=(0, 0, 0), **options) -> tm.Magnet:
+    """A body in float64; options are of `tm.Magnet`, order=2 where numbers of that scheme are compared."""
+    return tm.Magnet(tm.Mesh(tuple(n), tuple(dx), origin=origin, pbc=pbc), Ms, dtype=torch.float64, **options)
 
 
 def at_nodes(magnet: tm.Magnet) -> Tensor:

@@ -86,7 +86,7 @@ def optimum(h: float, counts: range) -> tuple[float, float]:
     A, D = 8.78e-12, 1.58e-3
     q, w = [], []
     for n in counts:
-        magnet = wire(n, h, 8e5, periodic=True)
+        magnet = wire(n, h, 8e5, periodic=True, order=2)
         energy = tm.Exchange(magnet, A) + tm.BulkDMI(magnet, D)
         q.append(2 * math.pi / (n * h))
         m = angles(q[-1] * at_nodes(magnet)[0], axis="y", to="z")
@@ -100,7 +100,7 @@ def optimum(h: float, counts: range) -> tuple[float, float]:
 
 @torch.no_grad()
 def helix() -> list[Row]:
-    """q = D / 2A, w = -D^2 / 4A; on cells of size h tan(qh) = Dh / 2A and w = 2A / h^2 - sqrt((2A / h^2)^2 + (D / h)^2)."""
+    """q = D / 2A, w = -D^2 / 4A; to order 2 on cells of size h tan(qh) = Dh / 2A and w = 2A / h^2 - sqrt((2A / h^2)^2 + (D / h)^2)."""
     A, D = 8.78e-12, 1.58e-3
     rows = []
     for h, counts in ((1e-9, range(69, 72)), (0.5e-9, range(139, 142))):

@@ -95,7 +95,7 @@ def saturation(h: float) -> float:
     cells = round(SWITCH["length"] / h)
     Ms = torch.full((2 * cells + 1,), MS, dtype=torch.float64)
     Ms[cells] = 0.0
-    magnet = wire(2 * cells + 1, h, Ms)
+    magnet = wire(2 * cells + 1, h, Ms, order=2)
     H_k = 2 * SWITCH["K"] / (tm.mu_0 * MS)
     levels = [4.3, 4.4, 4.5, 4.6, 4.7]
     energy = (
@@ -113,7 +113,7 @@ def saturation(h: float) -> float:
 
 
 def discrete_saturation(h: float) -> float:
-    """The same of the linear problem on cells of size h: A' sinh(kh) = |J| h, A' (2 cosh(kh) - 2) / h^2 = mu_0 Ms H - 2 K over 2.
+    """The same of the linear problem on cells of size h to order 2: A' sinh(kh) = |J| h, A' (2 cosh(kh) - 2) / h^2 = mu_0 Ms H - 2 K over 2.
 
     A' = A + K h^2 / 6: the anisotropy of the linear interpolant is below that of the nodes.
     """

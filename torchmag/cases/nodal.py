@@ -1,4 +1,4 @@
-"""The nodal scheme itself: every term on the smallest meshes, fields as derivatives of energies."""
+"""The nodal scheme itself, of order 2: every term on the smallest meshes, fields as derivatives of energies."""
 
 import csv
 import itertools
@@ -27,7 +27,7 @@ def neuralmag() -> dict[tuple[str, str], dict[str, float]]:
 
 def problem(name: str) -> tuple[tm.Sum, Tensor]:
     """All terms, and m by a formula of the index: t = 0.7 sum_d i_d 2^d, m ~ (cos t, sin t, 0.3 sin 2t)."""
-    magnet = body(SMALLEST[name], (NM,) * 3, MS)
+    magnet = body(SMALLEST[name], (NM,) * 3, MS, order=2)
     energy = (
         tm.Exchange(magnet, 1.2e-11)
         + tm.BulkDMI(magnet, 1e-3)

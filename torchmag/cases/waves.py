@@ -23,9 +23,9 @@ def phase_rate(t: Tensor, z: Tensor) -> Tensor:
 
 @torch.no_grad()
 def dispersion() -> list[Row]:
-    """omega = gamma (H + 2A / (mu_0 Ms) (2 - 2 cos kh) / h^2): waves of 628 nm over a whole number, on cells of 4 nm."""
+    """omega = gamma (H + 2A / (mu_0 Ms) (2 - 2 cos kh) / h^2) to order 2: waves of 628 nm over a whole number, on cells of 4 nm."""
     A, B, cells, h = 13e-12, 0.2, 157, 4e-9
-    magnet = wire(cells, h, MS, periodic=True)
+    magnet = wire(cells, h, MS, periodic=True, order=2)
     llg = tm.LLG(tm.Exchange(magnet, A) + tm.Zeeman(magnet, (B / tm.mu_0, 0, 0)), alpha=0.0, gamma=GAMMA)
     x = at_nodes(magnet)[0]
     turns = (0, 5, 10, 20, 40)  # k = 0, and close to 5e7, 1e8, 2e8, 4e8 rad/m
