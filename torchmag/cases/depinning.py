@@ -35,7 +35,7 @@ def analytic(jumps: str) -> float:
 
 
 def wires(jumps: Sequence[str], h: float) -> tuple[tm.Magnet, tm.Sum]:
-    """One wire per entry of `jumps`, as a batch, and its energy without field."""
+    """One wire per entry of `jumps`, as a batch, of the scheme of the table, and its energy without field."""
     cells = round(LENGTH / h)
     left = torch.arange(cells) < cells // 2
 
@@ -43,7 +43,7 @@ def wires(jumps: Sequence[str], h: float) -> tuple[tm.Magnet, tm.Sum]:
         soft = torch.tensor([letter in name for name in jumps])[:, None] & left
         return torch.where(soft, SOFT[letter], torch.tensor(HARD[letter], dtype=torch.float64))  # (B, cells)
 
-    magnet = wire(cells, h, maps("m"))
+    magnet = wire(cells, h, maps("m"), order=2)
     return magnet, tm.Exchange(magnet, maps("a")) + tm.UniaxialAnisotropy(magnet, maps("k"), (0, 1, 0))
 
 
