@@ -42,7 +42,7 @@ def test_a_gradient_that_cannot_be_trusted_is_an_error():
     llg, m0 = problem(0.5)
     with pytest.raises(tm.GradientError, match="going back in time misses m by .* gradient='exact'"):
         slopes(llg, m0, [0.0, 3e-10], gradient="adjoint")
-    expected = slopes(llg, m0, [0.0, 3e-10])
+    expected = slopes(llg, m0, [0.0, 3e-10], rtol=1e-6, atol=1e-6)
     wrong = slopes(llg, m0, [0.0, 3e-10], gradient="adjoint", check=False)
     assert any(float((a - b).abs().max()) > 0.1 * float(b.abs().max()) for a, b in zip(wrong, expected))
     # With times in between it is one to trust.
