@@ -86,7 +86,7 @@ def _derive(ctx, gradient):
     transposed = [linked, *transposed_terms(numbers)]
     dx = None
     if ctx.needs_input_grad[0]:
-        if stencils.is_transformed():
+        if _is_batched(gradient):
             dx = _by_parts(gradient, coefficients, tables, transposed)
         else:
             dx = torch.ops.torchmag.fluxes.default(gradient, coefficients, tables, transposed)
@@ -129,9 +129,14 @@ class _Parts:
 
     def _operator(self, x, back, pattern):
         attributes = self.order, back, self.linked, self.nodes, self.periodic, pattern
-        if stencils.is_transformed():
+        if _is_batched(x):
             return stencils.apply_plan(x, plan_of(*attributes), self.tables)
         return torch.ops.torchmag.stencil.default(x, self.tables, encode(*attributes))
+
+
+def _is_batched(x):
+    """Whether x stands for several tensors, as in a batch of gradients, which operators of torch's library do not take."""
+    return stencils.is_transformed() or (type(x) is Tensor and not torch._C._has_storage(x))
 
 
 def _by_parts(x, coefficients, tables, numbers):
