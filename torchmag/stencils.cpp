@@ -122,43 +122,46 @@ public:
         }
     }
 
-    // y = B x or, by MODE, y += scale B x, or y = x + B x for a square matrix of form EVEN.
+    // y = scale B x or, by MODE, y += scale B x, or y = x + scale B x for a square matrix of form EVEN.  With a mask, of 1 and 0 for each number of
+    // y, B x counts only where that is 1.
     enum Mode { SET, ADDED, PLUS };
-    template <int ADD> void apply(const T* x, T* y, long outer, long inner, T scale, const Team& team) const {
+    template <int ADD> void apply(const T* x, T* y, long outer, long inner, T scale, const Team& team, const T* mask = nullptr) const {
         const auto ends = [&](long line) {
             for (const Edge& edge : edges)
-                if (inner == 1) along<ADD>(edge, x + line * in, y + line * out, scale);
+                if (mask) masked<ADD>(edge, x + line * in * inner, y + line * out * inner, mask + line * out * inner, inner, scale);
+                else if (inner == 1) along<ADD>(edge, x + line * in, y + line * out, scale);
                 else
                     for (long i = 0; i < edge.rows; ++i) across<ADD>(edge, i, x + line * in * inner, y + (line * out + edge.row + i) * inner, inner, scale);
         };
         const auto alike = [&](long line, long from, long count) {
-            inside<ADD>(x + (line * in + first + base) * inner + from, y + (line * out + first) * inner + from, count, inner, scale);
+            const long to = (line * out + first) * inner + from;
+            inside<ADD>(x + (line * in + first + base) * inner + from, y + to, count, inner, scale, mask ? mask + to : nullptr);
         };
         team.share(outer, (last - first) * inner, ends, alike);
     }
 
     // One row of `inner` numbers side by side.
     void row(const T* x, T* y, long i, long inner) const {
-        if (i >= first && i < last) return inside<SET>(x + (i + base) * inner, y, inner, inner, T(1));
+        if (i >= first && i < last) return inside<SET>(x + (i + base) * inner, y, inner, inner, T(1), nullptr);
         const Edge& edge = edges[i >= last];
         across<SET>(edge, i - edge.row, x, y, inner, T(1));
     }
 
 private:
     // x points at what is at offset `base`.
-    template <int ADD> void inside(const T* x, T* y, long count, long step, T scale) const {
+    template <int ADD> void inside(const T* x, T* y, long count, long step, T scale, const T* mask) const {
         switch (8 * form + pairs) {
-            case 8 * SUM + 1: return inside<ADD, 1, SUM>(x, y, count, step, scale);
-            case 8 * SUM + 2: return inside<ADD, 2, SUM>(x, y, count, step, scale);
-            case 8 * SUM + 3: return inside<ADD, 3, SUM>(x, y, count, step, scale);
-            case 8 * DIFFERENCE + 1: return inside<ADD, 1, DIFFERENCE>(x, y, count, step, scale);
-            case 8 * DIFFERENCE + 2: return inside<ADD, 2, DIFFERENCE>(x, y, count, step, scale);
-            case 8 * DIFFERENCE + 3: return inside<ADD, 3, DIFFERENCE>(x, y, count, step, scale);
-            case 8 * EVEN + 3: return inside<ADD, 3, EVEN>(x, y, count, step, scale);
-            case 8 * EVEN + 4: return inside<ADD, 4, EVEN>(x, y, count, step, scale);
-            case 8 * EVEN + 5: return inside<ADD, 5, EVEN>(x, y, count, step, scale);
-            case 8 * ODD + 3: return inside<ADD, 3, ODD>(x, y, count, step, scale);
-            case 8 * ODD + 5: return inside<ADD, 5, ODD>(x, y, count, step, scale);
+            case 8 * SUM + 1: return inside<ADD, 1, SUM>(x, y, count, step, scale, mask);
+            case 8 * SUM + 2: return inside<ADD, 2, SUM>(x, y, count, step, scale, mask);
+            case 8 * SUM + 3: return inside<ADD, 3, SUM>(x, y, count, step, scale, mask);
+            case 8 * DIFFERENCE + 1: return inside<ADD, 1, DIFFERENCE>(x, y, count, step, scale, mask);
+            case 8 * DIFFERENCE + 2: return inside<ADD, 2, DIFFERENCE>(x, y, count, step, scale, mask);
+            case 8 * DIFFERENCE + 3: return inside<ADD, 3, DIFFERENCE>(x, y, count, step, scale, mask);
+            case 8 * EVEN + 3: return inside<ADD, 3, EVEN>(x, y, count, step, scale, mask);
+            case 8 * EVEN + 4: return inside<ADD, 4, EVEN>(x, y, count, step, scale, mask);
+            case 8 * EVEN + 5: return inside<ADD, 5, EVEN>(x, y, count, step, scale, mask);
+            case 8 * ODD + 3: return inside<ADD, 3, ODD>(x, y, count, step, scale, mask);
+            case 8 * ODD + 5: return inside<ADD, 5, ODD>(x, y, count, step, scale, mask);
         }
     }
 
@@ -176,31 +179,50 @@ private:
         return FORM == SUM ? high + low : high - low;
     }
 
-    template <int ADD, int P, int FORM> void inside(const T* x, T* y, long count, long step, T scale) const {
+    template <int ADD, int P, int FORM> void inside(const T* x, T* y, long count, long step, T scale, const T* mask) const {
+        if (mask) inside<ADD, P, FORM, true>(x, y, count, step, scale, mask);
+        else inside<ADD, P, FORM, false>(x, y, count, step, scale, mask);
+    }
+
+    template <int ADD, int P, int FORM, bool MASKED> void inside(const T* x, T* y, long count, long step, T scale, const T* mask) const {
         T w[P];
         for (int j = 0; j < P; ++j) w[j] = scale * weight[j];
-        long k = 0;
-        for (; k + W<T> <= count; k += W<T>) {
-            Vector<T> sum = ADD == ADDED ? load(y + k) : ADD == PLUS ? load(x + k) : Vector<T>{};
+        const auto found = [&](long k) {
+            Vector<T> sum{};
             for (int j = 0; j < P; ++j) sum += w[j] * pair<FORM, Vector<T>>(x + k, j, step);
-            store<T>(y + k, sum);
-        }
+            return MASKED ? sum * load(mask + k) : sum;
+        };
+        long k = 0;
+        for (; k + W<T> <= count; k += W<T>) store<T>(y + k, ADD == ADDED ? load(y + k) + found(k) : ADD == PLUS ? load(x + k) + found(k) : found(k));
         if (k < count && count >= W<T>) {
             // The last register overlaps the one before.
             const long from = count - W<T>;
-            Vector<T> sum = ADD == PLUS ? load(x + from) : Vector<T>{};
-            for (int j = 0; j < P; ++j) sum += w[j] * pair<FORM, Vector<T>>(x + from, j, step);
-            if (ADD != ADDED) return store<T>(y + from, sum);
+            const Vector<T> sum = found(from);
+            if (ADD != ADDED) return store<T>(y + from, ADD == PLUS ? load(x + from) + sum : sum);
             T lanes[W<T>];
             store<T>(lanes, sum);
             for (; k < count; ++k) y[k] += lanes[k - from];
             return;
         }
         for (; k < count; ++k) {
-            T sum = ADD == ADDED ? y[k] : ADD == PLUS ? x[k] : T(0);
+            T sum = 0;
             for (int j = 0; j < P; ++j) sum += w[j] * pair<FORM, T>(x + k, j, step);
-            y[k] = sum;
+            if (MASKED) sum *= mask[k];
+            y[k] = ADD == ADDED ? y[k] + sum : ADD == PLUS ? x[k] + sum : sum;
         }
+    }
+
+    // The rows at one end with a mask, which is 0 but where the axis is periodic; x, y and mask point at a line.
+    template <int ADD> void masked(const Edge& edge, const T* x, T* y, const T* mask, long inner, T scale) const {
+        for (long i = 0; i < edge.rows; ++i)
+            for (long k = 0, at = (edge.row + i) * inner; k < inner; ++k, ++at) {
+                T sum = 0;
+                for (size_t c = 0; mask[at] != 0 && c < edge.columns.size(); ++c) {
+                    const T origin = difference ? x[edge.columns[0] * inner + k] : T(0);
+                    sum += scale * edge.weights[c * edge.padded + i] * (x[edge.columns[c] * inner + k] - origin);
+                }
+                y[at] = ADD == ADDED ? y[at] + sum : ADD == PLUS ? x[at] + sum : sum;
+            }
     }
 
     // The rows at one end of a line in memory.
@@ -391,37 +413,47 @@ public:
 
     // y = S x or, with ADD, y += S x.
     template <bool ADD> void apply(const T* x, T* y, const Body& body, T* work, const Team& team) const {
-        const long first = team.first(grid.size), last = team.last(grid.size);
-        const bool begun = ADD || linked || is_nothing();  // else the first axis begins
-        if (begun) {
-            for (long i = first; i < last; ++i) y[i] = ADD ? y[i] + x[i] : x[i];
-            team.wait();
-        }
+        bool begun = false;
         for (size_t a = 0; a < axes.size(); ++a) {
             const Shape along = grid.shape(axes[a]);
-            if (bands[a].is_zero() && (begun || a > 0)) continue;  // too short to be curved
-            if (linked) broken(a, x, y, *body.ends[a], work, team);
-            else if (begun || a > 0) bands[a].template apply<Band<T>::ADDED>(x, y, along.outer, along.inner, T(1), team);
-            else bands[a].template apply<Band<T>::PLUS>(x, y, along.outer, along.inner, T(1), team);
+            if (bands[a].is_zero()) continue;  // too short to be curved
+            if (linked) {
+                broken(a, x, y, !begun, ADD, *body.ends[a], work, team);
+            } else if (begun || ADD) {
+                if (!begun) identity<true>(x, y, team);
+                bands[a].template apply<Band<T>::ADDED>(x, y, along.outer, along.inner, T(1), team);
+            } else {
+                bands[a].template apply<Band<T>::PLUS>(x, y, along.outer, along.inner, T(1), team);
+            }
+            begun = true;
         }
+        if (!begun) identity<ADD>(x, y, team);
     }
 
 private:
-    // y += B x along one of the axes, of a body with empty cells.
-    void broken(size_t a, const T* x, T* y, const Ends<T>& ends, T* work, const Team& team) const {
+    template <bool ADD> void identity(const T* x, T* y, const Team& team) const {
+        for (long i = team.first(grid.size); i < team.last(grid.size); ++i) y[i] = ADD ? y[i] + x[i] : x[i];
+        team.wait();
+    }
+
+    // y += B x along one of the axes, of a body with empty cells; on the first axis x is added too or, without `add`, is what y was.
+    void broken(size_t a, const T* x, T* y, bool first, bool add, const Ends<T>& ends, T* work, const Team& team) const {
         const Shape along = grid.shape(axes[a]);
-        const long first = team.first(grid.size), last = team.last(grid.size);
+        const T* regular = ends.regular.data();
         if (!back) {
-            bands[a].template apply<Band<T>::SET>(x, work, along.outer, along.inner, T(1), team);
-            for (long i = first; i < last; ++i) y[i] += ends.regular[i] * work[i];
-            team.wait();
+            if (first && add) identity<true>(x, y, team);
+            if (first && !add) bands[a].template apply<Band<T>::PLUS>(x, y, along.outer, along.inner, T(1), team, regular);
+            else bands[a].template apply<Band<T>::ADDED>(x, y, along.outer, along.inner, T(1), team, regular);
             for (long e = team.first(ends.odd.size()); e < team.last(ends.odd.size()); ++e) {
                 const auto& odd = ends.odd[e];
                 const T here = x[odd.node];
                 rows.around(odd, along, [&](long node, T w) { y[odd.node] += w * (x[node] - here); });
             }
         } else {
-            for (long i = first; i < last; ++i) work[i] = ends.regular[i] * x[i];
+            for (long i = team.first(grid.size); i < team.last(grid.size); ++i) {
+                work[i] = regular[i] * x[i];
+                if (first) y[i] = (add ? y[i] : T(0)) + x[i];
+            }
             team.wait();
             bands[a].template apply<Band<T>::ADDED>(work, y, along.outer, along.inner, T(1), team);
             if (team.rank == 0)
@@ -532,9 +564,7 @@ private:
         const Shape along = grid.shape(axes[0]);
         const long size = grid.links(axes[0]);
         if (!back) {
-            bands[0].template apply<Band<T>::SET>(x, y, along.outer, along.inner, T(1), team);
-            for (long i = team.first(size); i < team.last(size); ++i) y[i] *= ends.regular[i];
-            team.wait();
+            bands[0].template apply<Band<T>::SET>(x, y, along.outer, along.inner, T(1), team, ends.regular.data());
             for (long e = team.first(ends.odd.size()); e < team.last(ends.odd.size()); ++e) {
                 const auto& odd = ends.odd[e];
                 T sum = 0, origin = 0;
@@ -667,17 +697,18 @@ public:
     void run(const T* x, const T* coefficients, T* y, T* work, const Team& team) const {
         const long size = grid.size, first = team.first(size), last = team.last(size);
         T *smoothed = work, *slopes = work + 3 * size, *values = slopes + size;
+        const auto is_taken = [&](const Term& term) { return coefficients[term.coefficient] != 0; };
         bool sloped[3] = {}, valued[3] = {};  // whether y and values have been begun
         for (int axis = 0; axis < grid.dim; ++axis) {
             const Shape along = grid.shape(axis);
             const bool plain = smooth[axis].is_nothing();
             for (int origin = 0; origin < 3 && !plain; ++origin)
-                if (std::any_of(terms.begin(), terms.end(), [&](const Term& term) { return term.axis == axis && term.origin == origin && term.from_slope; }))
+                if (std::any_of(terms.begin(), terms.end(), [&](const Term& term) { return is_taken(term) && term.axis == axis && term.origin == origin && term.from_slope; }))
                     smooth[axis].template apply<false>(x + origin * size, smoothed + origin * size, {}, nullptr, team);
             for (int target = 0; target < 3; ++target) {
                 bool begun = false;
                 for (const Term& term : terms)
-                    if (term.axis == axis && term.target == target) {
+                    if (is_taken(term) && term.axis == axis && term.target == target) {
                         const T* from = (term.from_slope && !plain ? smoothed : x) + term.origin * size;
                         T* to = term.to_slope ? slopes : values + target * size;
                         bool& filled = term.to_slope ? begun : valued[target];
@@ -763,14 +794,21 @@ public:
     void run(const T* x, const T* const* coefficients, const Body& body, T* y, T* work, const Team& team) const {
         const long size = grid.size;
         T *parts = work, *flux = parts + 6 * size, *nodes = flux + size, *rest = nodes + size;
+        // Components of a direction are often 0.
+        std::vector<char> taken;
+        for (size_t c = 0; c < links.size(); ++c) taken.push_back(std::any_of(coefficients[c], coefficients[c] + links[c], [](T v) { return v != 0; }));
         std::fill(y + team.first(3 * size), y + team.last(3 * size), T(0));
         for (size_t a = 0; a < axes.size(); ++a) {
             const Axis& own = axes[a];
             const long first = team.first(grid.links(own.axis)), last = team.last(grid.links(own.axis));
-            const auto any = [&](auto f) { return std::any_of(own.terms.begin(), own.terms.end(), f); };
+            const auto is_needed = [&](int inner, int origin) {
+                return std::any_of(own.terms.begin(), own.terms.end(), [&](const Term& term) {
+                    return taken[term.coefficient] && term.inner == inner && term.origin == origin;
+                });
+            };
             for (int inner = 0; inner < 2; ++inner)
                 for (int origin = 0; origin < 3; ++origin) {
-                    if (!any([&](const Term& term) { return term.inner == inner && term.origin == origin; })) continue;
+                    if (!is_needed(inner, origin)) continue;
                     const T* from = x + origin * size;
                     if (inner && !own.smooth.is_nothing()) own.smooth.run(from, nodes, body[a].nodes, rest, team), from = nodes;
                     own.there[inner].run(from, parts + (3 * inner + origin) * size, body[a].links, rest, team);
@@ -779,7 +817,7 @@ public:
                 for (int target = 0; target < 3; ++target) {
                     bool begun = false;
                     for (const Term& term : own.terms) {
-                        if (term.outer != outer || term.target != target) continue;
+                        if (!taken[term.coefficient] || term.outer != outer || term.target != target) continue;
                         const T *c = coefficients[term.coefficient], *part = parts + (3 * term.inner + term.origin) * size;
                         for (long i = first; i < last; ++i) flux[i] = begun ? flux[i] + c[i] * part[i] : c[i] * part[i];
                         begun = true;
