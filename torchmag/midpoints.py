@@ -29,8 +29,8 @@ VALUE, SLOPE, MOMENT = "value", "slope", "moment"
 _SERIES = {VALUE: (1 / 8, 3 / 128), SLOPE: (1 / 24, 3 / 640), MOMENT: (1 / 6, 1 / 30)}
 
 # Waves of two cells have 1.5 times the exchange of second differences along one axis, and along several at once these add up, so that steps
-# limited by stability would be shorter.  So a slope along one axis is smoothed along the others: taken of (1 - SMOOTHING sum_a L_a^POWER) m,
-# with the factor 1 - 1/2 sum_a sin^8(k_a h_a / 2).  Waves along an axis are not touched.
+# limited by stability would be shorter.  So a slope along one axis is smoothed along the others: taken of (1 - SMOOTHING mean_a L_a^POWER) m,
+# with the factor 1 - 1/2 mean_a sin^8(k_a h_a / 2), 1/2 at the least.  Waves along an axis are not touched.
 SMOOTHING = 1 / 512
 POWER = 4
 
@@ -151,7 +151,7 @@ class Midpoints:
         return share * self._sharpened(self._against(body.inverse) * x, kinds, body)
 
     def smooth(self, x: Tensor, axes: Sequence[int], body: Links | None = None, transposed: bool = False) -> Tensor:
-        """What slopes along other axes are taken of: (1 - SMOOTHING sum_a L_a^POWER) x, or the transpose; (*batch, components, *nodes) -> same."""
+        """What slopes along other axes are taken of: (1 - SMOOTHING mean_a L_a^POWER) x, or the transpose; (*batch, components, *nodes) -> same."""
         found = x
         for axis in axes:
             curved = x
@@ -160,7 +160,7 @@ class Midpoints:
                     curved = self._bent(curved, axis, transposed)
                 else:
                     curved = self._curvature(curved, axis, body, transposed)
-            found = found - SMOOTHING * curved
+            found = found - SMOOTHING / len(axes) * curved
         return found
 
     def _bent(self, x, axis, transposed):
