@@ -17,7 +17,7 @@ ORDER = (
     {"checkpoint"},
     {"mesh"},
     {"layout", "forms", "noise", "geometry", "samples"},
-    {"parameters", "midpoints", "quadrature", "alias"},
+    {"parameters", "midpoints", "quadrature", "alias", "assembly"},
     {"bands"},
     {"stencils"},
     {"fluxes"},

@@ -12,7 +12,7 @@ from torchmag.forms import Scalar, compile_form
 from torchmag.forms.compiler import signature
 from torchmag.magnet import Magnet
 from torchmag.parameters import Role, Values
-from torchmag.staggered import make_kernel
+from torchmag.staggered import make_kernel, vary_together
 from torchmag.term import Term, match_batch
 
 
@@ -149,6 +149,13 @@ class LocalEnergy(Energy):
         name = self.kernel.form.fields[0]
         return self.kernel.variation({name: m}, self._arguments(values), self.magnet.links(values["magnet"]))[name]
 
+    @property
+    def _joins(self) -> bool:
+        """Whether a Sum may evaluate the form of this term together with others: it is on the whole body, and no subclass or user says
+        how its variation is made."""
+        own = type(self)._variation is LocalEnergy._variation and type(self)._arguments is LocalEnergy._arguments
+        return own and "_variation" not in self.__dict__
+
     def _arguments(self, values):
         body = values["magnet"]
         return values | {"Ms": body["Ms"], "fraction": body["fraction"]}
@@ -180,6 +187,8 @@ class LocalEnergy(Energy):
 
 class Sum(Energy):
     """Several terms on one Magnet, added; the terms are its children, the body is registered once.
+
+    The field of all is more than the fields of each added up: terms from a density on the body take m apart once, together.
 
     Children are named by their class in snake_case (a second Zeeman is `zeeman_2`), or by keyword:
     `tm.Sum(film=exchange_1, cap=exchange_2)`.  `a + b` makes a Sum; Sums in it are flattened.
@@ -258,7 +267,14 @@ class Sum(Energy):
         return sum(term._energy(m, values[name]) for name, term in self.named_terms())
 
     def _variation(self, m, values):
-        return sum(term._variation(m, values[name]) for name, term in self.named_terms())
+        joined = [name for name, term in self.named_terms() if isinstance(term, LocalEnergy) and term._joins]
+        if len(joined) < 2:
+            joined = []
+        found = [term._variation(m, values[name]) for name, term in self.named_terms() if name not in joined]
+        if joined:
+            terms = [(term.kernel, term._arguments(values[name])) for name, term in self.named_terms() if name in joined]
+            found.append(vary_together(terms, m, self.magnet.links(values["magnet"])))
+        return sum(found[1:], start=found[0])
 
     def fields(self, m: Tensor, t=0.0, values: Values | None = None) -> dict[str, Tensor]:
         """The field of each term by name, A/m."""

@@ -2,16 +2,21 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from torchmag import layout
+from torchmag.assembly import Assembly, by_matrix
 from torchmag.forms import Form, element
 from torchmag.forms.compiler import SPACING, Block, Source, emit
 
+# With more maps than these the modes take less time.
+MOST_MATRICES = 3
 _SPACINGS = tuple(symbol.name for symbol in SPACING)
 
 
@@ -53,7 +58,7 @@ class _Code:
 
     Of a slot (field, None, mode) in `variation` the result is a coefficient, and `vectors` tells the mode that it multiplies.
     Where coefficients are uniform, `stencil` and `rest` take its place: the coefficients of second differences at the nodes, with
-    slots (field, node field, axes), and what is not in `vectors`.
+    slots (field, node field, axes), and what is not in `vectors`.  `matrix` tells whether the block has a `linear` variation.
     """
 
     counts: tuple[int, ...] | None
@@ -62,6 +67,8 @@ class _Code:
     vectors: Mapping[tuple, tuple]
     stencil: _Function
     rest: _Function
+    block: Block
+    matrix: bool
 
 
 def _function(block: Block, results: Mapping[tuple, object]) -> _Function:
@@ -77,10 +84,73 @@ def _emit(form: Form) -> tuple[_Code, ...]:
         vectors = {(name, None, mode): origin for (name, mode), (_, origin) in block.vectors.items()}
         stencil = {(*pair, axes): value for pair, sums in block.stencils().items() for axes, value in sums.items()}
         density, variation = _function(block, {(): block.energy}), _function(block, slots)
-        codes.append(
-            _Code(block.counts, density, variation, vectors, _function(block, stencil), _function(block, block.variation))
-        )
+        second, rest = _function(block, stencil), _function(block, block.variation)
+        matrix = len(form.fields) == 1 and len(form.axes) > 0 and _linear(block) is not None
+        codes.append(_Code(block.counts, density, variation, vectors, second, rest, block, matrix))
     return tuple(codes)
+
+
+@functools.cache
+def _linear(block: Block) -> Mapping | None:
+    return block.linear()
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """The coefficients of a `linear` variation, by what of them is a map: `maps` has the values of these slots (None: nothing is),
+    `uniform` the rest of each coefficient, and `rows` tells the coefficients of each group."""
+
+    maps: _Function
+    uniform: _Function
+    rows: Sequence[Sequence[int]]
+
+
+@functools.cache
+def _grouped(block: Block, maps: frozenset[str]) -> _Groups:
+    """The groups where these parameters are maps."""
+    symbols = [s for s, source in block.sources.items() if source.name in maps]
+    groups = {}
+    for row, coefficient in enumerate(_linear(block)):
+        uniform, factor = coefficient.as_independent(*symbols, as_Add=False)
+        groups.setdefault(factor, {})[row] = uniform
+    parts = {(row,): part for group in groups.values() for row, part in group.items()}
+    factors = {(number,): factor for number, factor in enumerate(groups) if factor != 1}
+    return _Groups(_function(block, factors), _function(block, parts), [list(group) for group in groups.values()])
+
+
+def _basis(block: Block, spacing: Mapping[str, float], dim: int) -> list:
+    """What each coefficient of a `linear` variation is multiplied by: (R * R, coefficients), from the sums that make up the modes of the
+    field to values at the corners of a cell."""
+    modes = layout.modes(dim)
+    place = {mode: 3 * number for number, mode in enumerate(modes)}
+    entries = [(k, *key, factor) for k, found in enumerate(_linear(block).values()) for key, factor in found.items()]
+    call, sources = emit(block.sources, [factor for *_, factor in entries], FUNCTIONS)
+    found = np.zeros((len(_linear(block)), 3 * len(modes), 3 * len(modes)))
+    for (k, component, mode, of, of_mode, _), value in zip(entries, call(*(spacing[source.name] for source in sources))):
+        found[k, place[mode] + component, place[of_mode] + of] += value * 0.5 ** of_mode.count(0)
+    corners = np.array(
+        [[math.prod(0.5 if not m else (1 if c else -1) for c, m in zip(corner, mode)) for mode in modes] for corner in modes]
+    )
+    return (np.kron(corners, np.eye(3)) @ found).reshape(len(found), -1).T.tolist()
+
+
+def _variations(every: Sequence["_Inputs"]) -> list[Tensor]:
+    """The summed variations of several kernels with respect to each of their fields: (*batch, 3, *nodes)."""
+    first = every[0]
+    names = first.kernel.form.fields
+    found = [
+        Assembly(first.fields[name], first.modes_of(name), first.parameters["fraction"], first.kernel.periodic) for name in names
+    ]
+    codes = [(inputs, number, code) for inputs in every for number, code in enumerate(inputs.kernel.codes)]
+    second = [
+        bool(code.stencil.slots) and inputs.is_uniform and inputs.are_uniform(code.stencil.sources) for inputs, _, code in codes
+    ]
+    # One coefficient of all components is faster without a matrix.
+    matrix = any(code.rest.slots for *_, code in codes) and by_matrix(first.like)
+    for uniform, (inputs, number, code) in zip(second, codes):
+        if not (matrix and code.matrix and inputs.add_matrices(found[0], number)):
+            inputs.add_parts(found, number, uniform)
+    return [assembly.at_nodes() for assembly in found]
 
 
 class Kernel(nn.Module):
@@ -107,6 +177,9 @@ class Kernel(nn.Module):
         if any(code.stencil.slots for code in self.codes):
             self.register_buffer("shares", layout.shares(self.nodes, self.periodic, like), persistent=False)
         for number, code in enumerate(self.codes):
+            if code.matrix:
+                basis = _basis(code.block, self.spacing, len(self.periodic))
+                self.register_buffer(f"basis{number}", like.new_tensor(basis), persistent=False)
             if code.counts is not None:
                 shapes, weights = self._tabulate(code.counts, [self.spacing[_SPACINGS[axis]] for axis in self.form.axes])
                 self.register_buffer(f"shapes{number}", like.new_tensor(shapes), persistent=False)
@@ -133,31 +206,21 @@ class Kernel(nn.Module):
 
     def variation(self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor], body=None) -> dict[str, Tensor]:
         """Derivative of the summed densities with respect to the varied node fields: {name: (*batch, 3, *nodes)}."""
-        inputs = self._inputs(fields, parameters)
-        parts = {name: {} for name in self.form.fields}
-        stencils = {name: {} for name in self.form.fields}
-        for number, code in enumerate(self.codes):
-            uniform = bool(code.stencil.slots) and inputs.are_uniform(code.stencil.sources)
-            slots = (code.rest if uniform else code.variation).values(inputs, number)
-            for (name, origin, axes), value in code.stencil.values(inputs, number).items() if uniform else ():
-                stencils[name].setdefault(origin, {})[axes] = inputs.per_component(value)
-            for name in self.form.fields:
-                if code.counts is None:
-                    found = self._on_modes(slots, name, inputs, code.vectors)
-                else:
-                    found = self._on_points(slots, name, inputs, number)
-                for mode, part in found.items():
-                    parts[name][mode] = parts[name][mode] + part if mode in parts[name] else part
-        return {name: self._at_nodes(parts[name], stencils[name], inputs) for name in self.form.fields}
+        return dict(zip(self.form.fields, _variations([self._inputs(fields, parameters)])))
 
-    def _at_nodes(self, modes, stencils, inputs):
-        """Modes, and coefficients of second differences {node field: {axes: coefficient}}: (*batch, 3, *nodes)."""
-        found = [
-            self.shares * layout.differences(inputs.fields[origin], self.periodic, sums) for origin, sums in stencils.items()
-        ]
-        if modes or not found:
-            found.append(layout.from_modes(modes or {self.modes[0]: inputs.vector([0.0, 0.0, 0.0])}, self.periodic))
-        return sum(found[1:], start=found[0])
+    @staticmethod
+    def together(terms: Sequence[tuple["Kernel", Mapping[str, Tensor]]], m: Tensor, body=None) -> Tensor:
+        """The sum of the variations of kernels with one field, on one grid: m is taken apart once, the result put together once.
+
+        Shape: m (*batch, 3, *nodes) -> same.
+        """
+        every, modes = [], layout.Modes(m, terms[0][0].periodic)
+        for kernel, parameters in terms:
+            (name,) = kernel.form.fields
+            inputs = kernel._inputs({name: m}, parameters)
+            inputs.modes[name] = modes
+            every.append(inputs)
+        return _variations(every)[0]
 
     def source(self) -> str:
         """The generated code."""
@@ -170,29 +233,6 @@ class Kernel(nn.Module):
                 text = inspect.getsource(function.call).replace("_lambdifygenerated", name, 1)
                 texts.append(f"# {name} of {self.form.name}, {rule}\n{text}")
         return "\n".join(texts)
-
-    def _on_modes(self, slots, name, inputs, vectors):
-        """{mode: (*batch, 3, *cells)} from the components of each mode, or from one coefficient of all."""
-        found = {}
-        for mode in self.modes:
-            if (name, None, mode) in slots:
-                found[mode] = inputs.scaled(slots[name, None, mode], *vectors[name, None, mode])
-                continue
-            planes = [slots.get((name, component, mode), 0.0) for component in range(3)]
-            if any(isinstance(plane, Tensor) or plane for plane in planes):
-                found[mode] = inputs.vector(planes)
-        return found
-
-    def _on_points(self, slots, name, inputs, number):
-        """The fluxes at the Gauss points times shape functions and weights, summed."""
-        shapes, weights = getattr(self, f"shapes{number}"), getattr(self, f"weights{number}")
-        total = None
-        for row, axis in enumerate((None, *range(len(self.periodic)))):
-            planes = [slots.get((name, component, axis), 0.0) for component in range(3)]
-            if any(isinstance(plane, Tensor) or plane for plane in planes):
-                part = inputs.vector(planes, number) @ (shapes[row] * weights).mT
-                total = part if total is None else total + part
-        return {} if total is None else dict(zip(self.modes, total.unbind(-1)))
 
     def _inputs(self, fields, parameters):
         field = next(iter(fields.values()))
@@ -220,7 +260,7 @@ class Kernel(nn.Module):
 
 
 class _Inputs:
-    """The arguments of one evaluation, each taken apart once."""
+    """The arguments of one evaluation of a kernel, each taken apart once."""
 
     def __init__(self, kernel: Kernel, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor]):
         self.kernel, self.fields, self.parameters = kernel, fields, parameters
@@ -229,7 +269,91 @@ class _Inputs:
         sizes = first.shape[first.ndim - self.dim :]
         self.cells = tuple(n if wraps else n - 1 for n, wraps in zip(sizes, kernel.periodic))
         self.like = first
-        self.modes, self.found = {}, {}
+        self.modes, self.found, self.flat = {}, {}, {}
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether the magnetic fraction is."""
+        return layout.is_uniform(self.parameters["fraction"], self.dim)
+
+    def add_parts(self, totals: Sequence[Assembly], number: int, uniform: bool) -> None:
+        """Add the variation of one block with respect to each field; by second differences at the nodes where all is `uniform`."""
+        code, names = self.kernel.codes[number], self.kernel.form.fields
+        slots = (code.rest if uniform else code.variation).values(self, number)
+        stencils = {}
+        for (name, origin, axes), value in code.stencil.values(self, number).items() if uniform else ():
+            stencils.setdefault((name, origin), {})[axes] = self.per_component(value)
+        for (name, origin), sums in stencils.items():
+            totals[names.index(name)].add_stencil(self.fields[origin], sums, self.kernel.shares)
+        for name, total in zip(names, totals):
+            on_modes = code.counts is None
+            total.add_modes(self._on_modes(slots, name, code.vectors) if on_modes else self._on_points(slots, name, number))
+
+    def add_matrices(self, total: Assembly, number: int) -> bool:
+        """Add the variation of one block as matrices, if few enough maps are in it."""
+        code = self.kernel.codes[number]
+        names = {s.name for s in code.variation.sources} & self.parameters.keys() - self.fields.keys()
+        maps = frozenset(name for name in names if not layout.is_uniform(self.parameters[name], self.dim))
+        groups = _grouped(code.block, maps)
+        if len(groups.rows) > MOST_MATRICES:
+            return False
+        factors = groups.maps.values(self, number)
+        uniform = {
+            row: value
+            for (row,), value in zip(groups.uniform.slots, groups.uniform.call(*map(self._flat, groups.uniform.sources)))
+        }
+        basis = getattr(self.kernel, f"basis{number}")
+        for group, rows in enumerate(groups.rows):
+            values = [self._tensor(uniform[row]) for row in rows]
+            if len({value.shape for value in values}) > 1:
+                values = torch.broadcast_tensors(*values)
+            table = basis if len(rows) == basis.shape[1] else basis[:, rows]
+            coefficients = torch.stack(values, -1)
+            total.add_matrix(factors.get((group,)), table @ coefficients if coefficients.ndim == 1 else coefficients @ table.mT)
+        return True
+
+    def _on_modes(self, slots, name, vectors):
+        """{mode: (*batch, 3, *cells)} from the components of each mode, or from one coefficient of all."""
+        found = {}
+        for mode in self.kernel.modes:
+            if (name, None, mode) in slots:
+                found[mode] = self.scaled(slots[name, None, mode], *vectors[name, None, mode])
+                continue
+            planes = [slots.get((name, component, mode), 0.0) for component in range(3)]
+            if any(isinstance(plane, Tensor) or plane for plane in planes):
+                found[mode] = self.vector(planes)
+        return found
+
+    def _on_points(self, slots, name, number):
+        """The fluxes at the Gauss points times shape functions and weights, summed."""
+        shapes, weights = getattr(self.kernel, f"shapes{number}"), getattr(self.kernel, f"weights{number}")
+        total = None
+        for row, axis in enumerate((None, *range(self.dim))):
+            planes = [slots.get((name, component, axis), 0.0) for component in range(3)]
+            if any(isinstance(plane, Tensor) or plane for plane in planes):
+                part = self.vector(planes, number) @ (shapes[row] * weights).mT
+                total = part if total is None else total + part
+        return {} if total is None else dict(zip(self.kernel.modes, total.unbind(-1)))
+
+    def _flat(self, source):
+        """The value of a source that is uniform, without the axes of the grid."""
+        if source.name in self.kernel.spacing:
+            return self.kernel.spacing[source.name]
+        value, components = self.parameters[source.name], len(source.index)
+        if not value.ndim:
+            return value
+        if source.name not in self.flat:
+            shape = value.shape[: max(value.ndim - self.dim, 0)]
+            batch = shape[: len(shape) - components]
+            flat = value.reshape(*batch, math.prod(shape[len(batch) :])) if components else value.reshape(shape)
+            self.flat[source.name] = flat.unbind(-1) if components else flat
+        if not components:
+            return self.flat[source.name]
+        shape = value.shape[value.ndim - self.dim - components : value.ndim - self.dim]
+        return self.flat[source.name][np.ravel_multi_index(source.index, shape)]
+
+    def _tensor(self, value):
+        return value if isinstance(value, Tensor) else self.like.new_full((), value)
 
     def gather(self, sources: Sequence[Source], number: int) -> list:
         """The values of the sources, for the block with this number."""
@@ -238,7 +362,7 @@ class _Inputs:
 
     def scaled(self, coefficient, name: str, mode: element.Mode) -> Tensor:
         """A coefficient, number or (*batch, *cells), times a mode of a node field: (*batch, 3, *cells)."""
-        return self.per_component(coefficient) * self._modes_of(name)[mode]
+        return self.per_component(coefficient) * self.modes_of(name)[mode]
 
     def per_component(self, coefficient):
         """A number or (*batch, *cells) against the components of a vector field."""
@@ -284,23 +408,15 @@ class _Inputs:
         return value[(..., *index, *grid)]
 
     def _node_field(self, source, number):
-        modes = self._modes_of(source.name)
+        modes = self.modes_of(source.name)
         if number is None:
             return modes[source.mode]
         row = 0 if source.axis is None else 1 + source.axis
         stacked = torch.stack([modes[mode] for mode in self.kernel.modes], -1)
         return stacked @ getattr(self.kernel, f"shapes{number}")[row]
 
-    def _modes_of(self, name):
+    def modes_of(self, name: str) -> layout.Modes:
+        """The modes of a node field."""
         if name not in self.modes:
-            self.modes[name] = layout.to_modes(self.fields[name], self.kernel.periodic, self._wanted(name))
+            self.modes[name] = layout.Modes(self.fields[name], self.kernel.periodic)
         return self.modes[name]
-
-    def _wanted(self, name):
-        """The modes of a node field that any block uses."""
-        if any(code.counts is not None for code in self.kernel.codes):
-            return self.kernel.modes
-        sources = [s for code in self.kernel.codes for s in (*code.density.sources, *code.variation.sources)]
-        found = [(s.name, s.mode) for s in sources if s.mode is not None]
-        found += [origin for code in self.kernel.codes for origin in code.vectors.values()]
-        return tuple(dict.fromkeys(mode for origin, mode in found if origin == name))

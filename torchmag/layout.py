@@ -6,6 +6,7 @@ along each axis the linear interpolant between two nodes is mean + xi * differen
 `dim`-dimensional mesh holds 2^dim modes, each named by a tuple of 0 (mean) and 1 (difference) per axis.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -64,21 +65,54 @@ def periodic_axes(mesh: Mesh) -> tuple[bool, ...]:
     return tuple(mesh.periodic(axis) for axis in range(mesh.dim))
 
 
+def modes(dim: int) -> tuple[Mode, ...]:
+    """All modes of a cell with `dim` axes, the mean first."""
+    return tuple(itertools.product((0, 1), repeat=dim))
+
+
+class Modes:
+    """Modes of a node field in each cell, each made when it is asked for: {mode: (..., *cells)}.
+
+    Args:
+        x: (..., *nodes).
+        periodic: for each axis, whether it wraps around.
+    """
+
+    def __init__(self, x: Tensor, periodic: Sequence[bool]):
+        self.periodic, self.sums, self.found, self.sides = tuple(periodic), {(): x}, {}, {}
+
+    def __getitem__(self, mode: Mode) -> Tensor:
+        if mode not in self.found:
+            self.found[mode] = _halved(self.sum(mode), mode)
+        return self.found[mode]
+
+    def sum(self, mode: Mode) -> Tensor:
+        """A mode with the sum of two nodes in place of their mean."""
+        if mode not in self.sums:
+            *start, last = mode
+            low, high = self._sides(tuple(start))
+            self.sums[mode] = high - low if last else low + high
+        return self.sums[mode]
+
+    def _sides(self, start):
+        if start not in self.sides:
+            axis = len(start)
+            self.sides[start] = neighbours(self.sum(start), axis - len(self.periodic), self.periodic[axis])
+        return self.sides[start]
+
+
 def to_modes(x: Tensor, periodic: Sequence[bool], wanted: Iterable[Mode]) -> dict[Mode, Tensor]:
-    """Modes of a node field in each cell: (..., *nodes) -> {mode: (..., *cells)}, axis by axis."""
-    parts = {(): x}
-    for axis, wraps in enumerate(periodic):
-        where = axis - len(periodic)
-        prefixes = {mode[: axis + 1] for mode in wanted}
-        split = {}
-        for prefix, part in parts.items():
-            low, high = neighbours(part, where, wraps)
-            if (*prefix, 0) in prefixes:
-                split[*prefix, 0] = low + high
-            if (*prefix, 1) in prefixes:
-                split[*prefix, 1] = high - low
-        parts = split
-    return {mode: _halved(part, mode) for mode, part in parts.items()}
+    """Modes of a node field in each cell: (..., *nodes) -> {mode: (..., *cells)}."""
+    modes = Modes(x, periodic)
+    return {mode: modes[mode] for mode in wanted}
+
+
+def from_corners(x: Tensor, periodic: Sequence[bool]) -> Tensor:
+    """Add the values at the corners of each cell up at the nodes: (..., 2 for each axis, 3, *cells) -> (..., 3, *nodes)."""
+    for axis in reversed(range(len(periodic))):
+        low, high = x.unbind(-len(periodic) - 2)
+        x = scatter(low, high, axis - len(periodic), periodic[axis])
+    return x
 
 
 def from_modes(parts: Mapping[Mode, Tensor], periodic: Sequence[bool]) -> Tensor:

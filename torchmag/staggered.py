@@ -120,42 +120,70 @@ class StaggeredKernel(nn.Module):
         self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor], body: Links | None = None
     ) -> dict[str, Tensor]:
         """Derivative of the summed densities with respect to the varied node fields: {name: (*batch, 3, *nodes)}."""
-        inputs = _Inputs(self, fields, parameters, body)
-        found = {}  # fluxes by (field, pattern)
-        linear = [code for code in self.codes if inputs.are_linear(code)]
+        return self._variations([_Inputs(self, fields, parameters, body)])
+
+    @staticmethod
+    def together(terms: Sequence[tuple["StaggeredKernel", Mapping[str, Tensor]]], m: Tensor, body: Links | None = None) -> Tensor:
+        """The sum of the variations of kernels with one field, on one grid: m is brought to each grid once, and back once.
+
+        Shape: m (*batch, 3, *nodes) -> same.
+        """
+        every = []
+        for kernel, parameters in terms:
+            (name,) = kernel.form.fields
+            inputs = _Inputs(kernel, {name: m}, parameters, body)
+            if every:
+                inputs.varied = every[0].varied
+            every.append(inputs)
+        (found,) = every[0].kernel._variations(every).values()
+        return found
+
+    def _variations(self, every):
+        """The summed variations of several kernels, by the names that the first one gives its fields."""
+        total, linear = {}, []  # fluxes by (field, pattern); terms
+        for inputs in every:
+            names = dict(zip(inputs.kernel.form.fields, self.form.fields))
+            for (name, pattern), flux in inputs.kernel._fluxes(inputs, linear).items():
+                key = names[name], pattern
+                total[key] = total[key] + flux if key in total else flux
+        parts = self._linear(linear) if linear else []
+        return {name: self._at_nodes(name, total, every[0], parts) for name in self.form.fields}
+
+    def _fluxes(self, inputs, linear):
+        """{(field, pattern): flux}; what `_linear` can take is added to that list instead."""
+        found = {}
         for code in self.codes:
-            if code in linear:
-                continue
-            if inputs.are_uniform(code.sources()):
+            if inputs.are_linear(code):
+                linear.append((inputs, code))
+            elif inputs.are_uniform(code.sources()):
                 self._add_fluxes(code, inputs, found, inputs.lumped_prefactor(code))
             else:
                 corners = inputs.corners(code)
                 for corner in corners:
                     self._add_fluxes(code, inputs, found, inputs.prefactor(code) / len(corners), corner)
-        parts = self._linear(linear, inputs) if linear else {}
-        return {name: self._at_nodes(name, found, inputs, parts.get(name, ())) for name in self.form.fields}
+        return found
 
-    def _linear(self, codes, inputs):
-        """The variation of terms that are linear along one axis: {field: [(*batch, 3, *nodes)]}."""
-        (name,) = self.form.fields
-        x, found, like = inputs.fields[name], [], inputs.like
-        number = lambda c: c.reshape(()).to(like.dtype) if isinstance(c, Tensor) else like.new_tensor(c)
-        uniform = [code for code in codes if inputs.have_numbers(code)]
+    def _linear(self, linear):
+        """The variation of terms that are linear along one axis, as they are taken together: [(*batch, 3, *nodes)]."""
+        first, _ = linear[0]
+        x, found = first.like, []
+        number = lambda c: c.reshape(()).to(x.dtype) if isinstance(c, Tensor) else x.new_tensor(c)
+        uniform = [(inputs, code) for inputs, code in linear if inputs.have_numbers(code)]
         if uniform:
-            terms, coefficients = self._terms(uniform, inputs, lambda code: inputs.prefactor(code))
+            terms, coefficients = self._terms(uniform, lambda inputs, code: inputs.prefactor(code))
             found.append(self.midpoints.local(x, terms, torch.stack([number(c) for c in coefficients])))
-        mapped = [code for code in codes if code not in uniform]
+        mapped = [pair for pair in linear if pair not in uniform]
         if mapped:
-            terms, coefficients = self._terms(mapped, inputs, inputs.on_links)
-            found.append(fluxes.apply(self.midpoints, x, terms, coefficients, inputs.body))
-        return {name: found}
+            terms, coefficients = self._terms(mapped, lambda inputs, code: inputs.on_links(code))
+            found.append(fluxes.apply(self.midpoints, x, terms, coefficients, first.body))
+        return found
 
-    def _terms(self, codes, inputs, prefactor_of):
+    def _terms(self, linear, prefactor_of):
         """The terms of linear products, and their coefficients."""
         terms, coefficients = [], []
-        for code in codes:
+        for inputs, code in local:
             kinds = {None: VALUE, code.axis: SLOPE}
-            prefactor, lengths = prefactor_of(code), (1.0, inputs.per_length(code.axis))
+            prefactor, lengths = prefactor_of(inputs, code), (1.0, inputs.per_length(code.axis))
             if code.slots:
                 slots, values = code.terms, inputs.call(code.linear, code)
             else:
@@ -215,6 +243,13 @@ class StaggeredKernel(nn.Module):
         self.codes = _emit(self.form)
 
 
+def vary_together(
+    terms: Sequence[tuple[Kernel | StaggeredKernel, Mapping[str, Tensor]]], m: Tensor, body: Links | None
+) -> Tensor:
+    """The sum of the variations of kernels of one field and one order on one grid, each with its parameters: (*batch, 3, *nodes)."""
+    return type(terms[0][0]).together(terms, m, body)
+
+
 def make_kernel(form: Form, spacing, nodes, periodic, like: Tensor) -> Kernel | StaggeredKernel:
     """The kernel of a form, by its order."""
     return (Kernel if form.order == 2 else StaggeredKernel)(form, spacing, nodes, periodic, like)
@@ -232,7 +267,7 @@ class _Inputs:
         self.fields = dict(fields) | {name: x.expand(*x.shape[: max(x.ndim - self.dim, 0)], *nodes) for name, x in nodal.items()}
         self.cells = tuple(n if wraps else n - 1 for n, wraps in zip(nodes, kernel.periodic))
         self.components = {name: kind.shape for name, kind in kernel.form.parameters.items() if kind.nodal}
-        self.found = {}
+        self.found, self.varied = {}, {}
 
     def call(self, function, code, corner=None) -> list:
         call, sources = function
@@ -250,11 +285,12 @@ class _Inputs:
     def difference(self, name: str, code, axis: int | None, corner=None) -> Tensor:
         """A node field, or its derivative along an axis times the spacing."""
         pattern = self.pattern(code, axis)
-        if (name, pattern) not in self.found:
+        found = self.varied if name in self.kernel.form.fields else self.found
+        if (name, pattern) not in found:
             components = len(self.components.get(name, (3,)))
             x = self._smoothed(name, pattern) if SLOPE in pattern else self.fields[name]
-            self.found[name, pattern] = self._there(x, pattern, components)
-        x = self.found[name, pattern]
+            found[name, pattern] = self._there(x, pattern, components)
+        x = found[name, pattern]
         for axis, upper in corner or ():
             x = layout.neighbours(x, axis - self.dim, self.kernel.periodic[axis])[upper]
         return x

@@ -34,6 +34,8 @@ FUNCTIONS = (
     "Abs", "sign", "Max", "Min", "Heaviside",
 )  # fmt: skip
 SPACING = sp.symbols("hx hy hz", positive=True)
+# Of a `Block.linear`: as many numbers as a general interaction of three components with their derivatives along three axes.
+MOST_COEFFICIENTS = 27
 RESERVED = frozenset((*FUNCTIONS, *(symbol.name for symbol in (*SPACING, *COORDINATES))))
 
 
@@ -52,7 +54,7 @@ class Source:
 class Block:
     """Some expressions and the sources of their symbols.
 
-    `variation` maps (field, component, slot) to dE/d(slot): on modes a slot is a mode, on points it is None (the value) or
+    `variation`, which is to be multiplied by the magnetic fraction of each cell, maps (field, component, slot) to dE/d(slot): on modes a slot is a mode, on points it is None (the value) or
     the axis of a derivative.  `counts` holds the Gauss points per axis, None for a block on modes.
 
     `vectors` maps (field, mode) to (coefficient, (node field, mode)) where dE/d(slot) is one coefficient times a mode of a node
@@ -78,6 +80,33 @@ class Block:
             for key, factor in element.nodal(mode).items():
                 sums[key] = sums.get(key, 0) + factor * coefficient
         return {pair: _nonzero({key: sp.expand(e) for key, e in sums.items()}) for pair, sums in found.items()}
+
+    def linear(self) -> dict[sp.Expr, dict[tuple, sp.Expr]] | None:
+        """The variation of the only node field on modes as a matrix, {coefficient: {(component, mode, of component, of mode): factor}}.
+
+        Coefficients hold parameters only, factors the spacing only.  None if the variation is not linear in that field, or there are
+        too many coefficients.
+        """
+        if self.counts is not None:
+            return None
+        fields = {s: source for s, source in self.sources.items() if source.mode is not None}
+        slots = {slot: sp.expand(e) for slot, e in self.variation.items()}
+        symbol_of = {source: s for s, source in fields.items()}
+        for (name, mode), (coefficient, (origin, of)) in self.vectors.items():
+            for component in range(3):
+                slots[name, component, mode] = sp.expand(coefficient * symbol_of[Source(origin, (component,), mode=of)])
+        found = {}
+        for (name, component, mode), expression in slots.items():
+            for term in sp.Add.make_args(expression):
+                rest, origin = term.as_independent(*fields, as_Add=False)
+                if origin not in fields or fields[origin].name != name:
+                    return None
+                coefficient, factor = rest.as_independent(*SPACING, as_Add=False)
+                number, coefficient = coefficient.as_coeff_Mul()
+                key = component, mode, *fields[origin].index, fields[origin].mode
+                entries = found.setdefault(coefficient, {})
+                entries[key] = entries.get(key, 0) + number * factor
+        return found if len({name for name, *_ in slots}) == 1 and len(found) <= MOST_COEFFICIENTS else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -372,7 +401,7 @@ def _on_modes(symbols, part, fluxes, _):
             if axis is not None:
                 value = value / SPACING[symbols.axes[axis]]
             slot = (name, component, mode)
-            variation[slot] = variation.get(slot, 0) + symbols.fraction * value
+            variation[slot] = variation.get(slot, 0) + value
     variation = _nonzero(variation)
     vectors = _vectors({s: source for s, source in symbols.sources.items() if source.mode is not None}, variation)
     planes = {slot: value for slot, value in variation.items() if (slot[0], slot[2]) not in vectors}
@@ -397,8 +426,7 @@ def _vectors(fields, variation):
 
 def _on_points(symbols, part, fluxes, counts):
     """Stage 4b: density and fluxes at a Gauss point."""
-    variation = {slot: symbols.fraction * flux for slot, flux in fluxes.items()}
-    return Block(symbols.fraction * part, variation, symbols.sources | symbols.points, counts)
+    return Block(symbols.fraction * part, fluxes, symbols.sources | symbols.points, counts)
 
 
 def _products(symbols, density, fluxes, weak):
