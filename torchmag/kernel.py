@@ -142,14 +142,13 @@ def _variations(every: Sequence["_Inputs"]) -> list[Tensor]:
         Assembly(first.fields[name], first.modes_of(name), first.parameters["fraction"], first.kernel.periodic) for name in names
     ]
     codes = [(inputs, number, code) for inputs in every for number, code in enumerate(inputs.kernel.codes)]
-    second = [
-        bool(code.stencil.slots) and inputs.is_uniform and inputs.are_uniform(code.stencil.sources) for inputs, _, code in codes
-    ]
-    # One coefficient of all components is faster without a matrix.
-    matrix = any(code.rest.slots for *_, code in codes) and by_matrix(first.like)
-    for uniform, (inputs, number, code) in zip(second, codes):
+    # What needs modes anyway, or a matrix, takes the rest along; one coefficient of all components is faster without.
+    modes = any(code.rest.slots for *_, code in codes)
+    matrix = modes and by_matrix(first.like)
+    for inputs, number, code in codes:
         if not (matrix and code.matrix and inputs.add_matrices(found[0], number)):
-            inputs.add_parts(found, number, uniform)
+            uniform = inputs.is_uniform and bool(code.stencil.slots) and inputs.are_uniform(code.stencil.sources)
+            inputs.add_parts(found, number, uniform and not modes)
     return [assembly.at_nodes() for assembly in found]
 
 
