@@ -181,7 +181,7 @@ class StaggeredKernel(nn.Module):
     def _terms(self, linear, prefactor_of):
         """The terms of linear products, and their coefficients."""
         terms, coefficients = [], []
-        for inputs, code in local:
+        for inputs, code in linear:
             kinds = {None: VALUE, code.axis: SLOPE}
             prefactor, lengths = prefactor_of(inputs, code), (1.0, inputs.per_length(code.axis))
             if code.slots:
