@@ -72,8 +72,9 @@ def test_only_the_antisymmetric_part_acts():
     magnet, _, m = body(MESHES["3d"])
     D = 1e-3 * torch.randn(3, 3, 3, generator=torch.Generator().manual_seed(6))
     half = (D - D.transpose(1, 2)) / 2
-    torch.testing.assert_close(tm.DMI(magnet, D).field(m), tm.DMI(magnet, half).field(m), rtol=1e-12, atol=1e-6)
-    assert not tm.DMI(magnet, (D + D.transpose(1, 2)) / 2).field(m).any()
+    field = tm.DMI(magnet, half).field(m)
+    torch.testing.assert_close(tm.DMI(magnet, D).field(m), field, rtol=1e-12, atol=1e-6)
+    assert tm.DMI(magnet, (D + D.transpose(1, 2)) / 2).field(m).abs().max() < 1e-15 * field.abs().max()
 
 
 def test_every_single_component_is_its_invariant():

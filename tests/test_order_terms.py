@@ -244,15 +244,15 @@ def second_difference(a, order):
 @pytest.mark.parametrize("order", [4, 6])
 @pytest.mark.parametrize("n", [(8, 10), (8, 6, 10)])
 def test_exchange_of_a_wave_across_the_grid(n, order):
-    """Slopes along one axis are smoothed along the others, by 1 - 1/2 mean s^8: no wave is without exchange."""
+    """Slopes along one axis are smoothed along the others, by 1 - 1/2 s^8 each: no wave is without exchange."""
     mesh = tm.Mesh(n, tuple(h * SPACING for h in (1, 2, 1.5)), pbc=(math.inf,) * len(n) + (0,) * (3 - len(n)))
     magnet = tm.Magnet(mesh, MS, order=order)
     for counts in itertools.product(*((0, 1, 3, cells // 2) for cells in n)):
         angles = [2 * math.pi * count / cells for count, cells in zip(counts, n)]
         phase = sum(a * x / h for a, x, h in zip(angles, tm.positions(mesh), mesh.dx))
         wave = torch.stack([torch.cos(phase)] * 3)
-        eights = [math.sin(a / 2) ** 8 for a in angles]
-        smooth = [1 - (sum(eights) - own) / (2 * (len(n) - 1)) for own in eights]
+        factors = [1 - math.sin(a / 2) ** 8 / 2 for a in angles]
+        smooth = [math.prod(factors[:axis] + factors[axis + 1 :]) for axis in range(len(n))]
         curvature = sum(second_difference(a, order) * (f / h) ** 2 for a, f, h in zip(angles, smooth, mesh.dx))
         expected = -2 * STIFFNESS / (tm.mu_0 * MS) * curvature * wave
         torch.testing.assert_close(tm.Exchange(magnet, STIFFNESS).field(wave), expected, rtol=1e-10, atol=1e-3)

@@ -48,8 +48,7 @@ def smoothing(back: bool, linked: bool, nodes: Sequence[int], periodic: Sequence
         band, weights = smoothing_band(nodes[axis], periodic[axis], back)
         numbers, reals = [*numbers, axis, *band], [*reals, *weights]
     rows = smoothing_rows() if linked else ()
-    # The mean over the axes.
-    return [*numbers, POWER, 2 * POWER + 1, len(rows)], [number / max(1, len(axes)) for number in (*reals, *rows)]
+    return [*numbers, POWER, 2 * POWER + 1, len(rows)], [*reals, *rows]
 
 
 def local(order: int, nodes: Sequence[int], periodic: Sequence[bool], terms: Sequence[Term]) -> tuple[list, list]:

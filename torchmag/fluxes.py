@@ -63,7 +63,7 @@ def _run(x, coefficients, tables, numbers):
         (c if once else c.expand(*lead, *c.shape[c.ndim - dim :])).contiguous() for c, once in zip(coefficients, shared)
     ]
     tables = [table.contiguous() for table in tables[:-1]]
-    work = x.new_empty(11 * handle.size * (threads if samples >= threads else 1))
+    work = x.new_empty(13 * handle.size * (threads if samples >= threads else 1))
     pointers = lambda tensors, count: (ctypes.c_void_p * count)(*(tensor.data_ptr() for tensor in tensors))
     handle.call(
         *(handle.pointer, x.data_ptr(), pointers(coefficients, len(coefficients)), (ctypes.c_long * len(shared))(*shared)),

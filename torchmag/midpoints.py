@@ -29,8 +29,9 @@ VALUE, SLOPE, MOMENT = "value", "slope", "moment"
 _SERIES = {VALUE: (1 / 8, 3 / 128), SLOPE: (1 / 24, 3 / 640), MOMENT: (1 / 6, 1 / 30)}
 
 # Waves of two cells have 1.5 times the exchange of second differences along one axis, and along several at once these add up, so that steps
-# limited by stability would be shorter.  So a slope along one axis is smoothed along the others: taken of (1 - SMOOTHING mean_a L_a^POWER) m,
-# with the factor 1 - 1/2 mean_a sin^8(k_a h_a / 2), 1/2 at the least.  Waves along an axis are not touched.
+# limited by stability would be shorter.  So a slope along one axis is smoothed along each of the others, by 1 - SMOOTHING L^POWER,
+# with the factor 1 - 1/2 sin^8(k h / 2), 1/2 at the least.  Waves along an axis are not touched.  L is that of the mirror image at
+# an edge: symmetric in the lumped mass, so that what is uniform along an axis stays so.
 SMOOTHING = 1 / 512
 POWER = 4
 
@@ -151,32 +152,38 @@ class Midpoints:
         return share * self._sharpened(self._against(body.inverse) * x, kinds, body)
 
     def smooth(self, x: Tensor, axes: Sequence[int], body: Links | None = None, transposed: bool = False) -> Tensor:
-        """What slopes along other axes are taken of: (1 - SMOOTHING mean_a L_a^POWER) x, or the transpose; (*batch, components, *nodes) -> same."""
-        found = x
+        """What slopes along other axes are taken of: the product of 1 - SMOOTHING L_a^POWER, or the transpose; (*batch, components, *nodes) -> same."""
+        if body is None or len(axes) < 2:
+            return self._smoothed(x, axes, body, transposed)
+        # The factors do not commute where cells are empty: both ways through the axes.
+        ways = [self._smoothed(x, way, body, transposed) for way in (axes, axes[::-1])]
+        return 0.5 * (ways[0] + ways[1])
+
+    def _smoothed(self, x, axes, body, transposed):
         for axis in axes:
             curved = x
             for _ in range(POWER):
-                if body is None:
-                    curved = self._bent(curved, axis, transposed)
-                else:
-                    curved = self._curvature(curved, axis, body, transposed)
-            found = found - SMOOTHING / len(axes) * curved
-        return found
+                curved = self._mirrored(curved, axis, body, transposed)
+            x = x - SMOOTHING * curved
+        return x
 
-    def _bent(self, x, axis, transposed):
-        """`_curvature` of a body without empty cells."""
-        where = axis - self.dim
-        if self.periodic[axis]:
-            return (x.roll(-1, where) - x) - (x - x.roll(1, where))
-        n = x.shape[where]
-        if n < 3:
+    def _mirrored(self, x, axis, body, transposed):
+        """L with the mirror image at an edge, or its transpose."""
+        where, wraps = axis - self.dim, self.periodic[axis]
+        if x.shape[where] == 1:
             return torch.zeros_like(x)
-        pad = lambda x, count: torch.nn.functional.pad(x, (0, 0) * (-where - 1) + (count, count))
-        wide = pad(x.narrow(where, 1, n - 2), 2) if transposed else x
-        count = wide.shape[where] - 2
-        low, middle, high = (wide.narrow(where, i, count) for i in range(3))
-        bent = (high - middle) - (middle - low)
-        return bent if transposed else pad(bent, 1)
+        if body is None:
+            there = 1.0
+            ends = 1.0 if wraps else 1 / layout.shares(x.shape[where:], (False, *(True,) * (-where - 1)), x)
+        else:
+            there = (self._against(body.weights[axis]) > 0).to(x.dtype)
+            # Of a node with a link on one side only the image is on the other.
+            count = layout.lumped(there, where, wraps)
+            ends = 1 / count.where(count > 0, 1.0)
+        low, high = layout.neighbours(ends * x if transposed else x, where, wraps)
+        slope = there * (high - low)
+        x = layout.scatter(slope, -slope, where, wraps)
+        return x if transposed else ends * x
 
     def _filtered(self, x, axis, kind):
         weights, where = self.taps[kind], axis - self.dim

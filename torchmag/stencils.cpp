@@ -265,7 +265,7 @@ private:
 };
 
 // Where a body ends along an axis: which of its links, or of its nodes, have `reach` links before and behind them (1), and the others that are
-// there, a node with a link on either side, each with a row of its own by how many links there are before and behind it.
+// there, a node with a link on one side at least, each with a row of its own by how many links there are before and behind it.
 template <class T> struct Ends {
     struct Odd { long place, node, in_line; int row; };  // place: of the link or node; node: that itself, or the one before the link
     std::vector<T> regular;
@@ -308,7 +308,7 @@ private:
 
     static void mark(const char* own, const char* before, const char* behind, int reach, bool of_links, char* __restrict odd, T* __restrict regular, long size) {
         for (long p = 0; p < size; ++p) {
-            const char there = of_links ? own[p] : (before[p] != 0) & (behind[p] != 0), whole = there & (before[p] == reach) & (behind[p] == reach);
+            const char there = of_links ? own[p] : (before[p] != 0) | (behind[p] != 0), whole = there & (before[p] == reach) & (behind[p] == reach);
             odd[p] = there & !whole, regular[p] = whole;
         }
     }
@@ -380,7 +380,8 @@ template <class T> struct Operator {
     virtual void run(const T* x, T* y, const Body& body, T* work, const Team& team) const = 0;
 };
 
-// x + sum_a B_a x along some axes, B a multiple of a power of L.
+// The product of 1 + B_a along some axes, B a multiple of a power of L; of a body with empty cells, where they do not commute, the mean of both
+// ways through the axes.
 template <class T> class Smooth final : public Operator<T> {
     using Operator<T>::back, Operator<T>::linked;
     std::vector<int> axes;
@@ -398,7 +399,7 @@ public:
     }
 
     long plane(bool) const override { return grid.size; }
-    long workspace() const override { return linked ? grid.size : 0; }
+    long workspace() const override { return 5 * grid.size; }
 
     Body body(const T* const* weights, const T*) const override {
         Body found{};
@@ -413,37 +414,58 @@ public:
 
     // y = S x or, with ADD, y += S x.
     template <bool ADD> void apply(const T* x, T* y, const Body& body, T* work, const Team& team) const {
-        bool begun = false;
-        for (size_t a = 0; a < axes.size(); ++a) {
-            const Shape along = grid.shape(axes[a]);
-            if (bands[a].is_zero()) continue;  // too short to be curved
-            if (linked) {
-                broken(a, x, y, !begun, ADD, *body.ends[a], work, team);
-            } else if (begun || ADD) {
-                if (!begun) identity<true>(x, y, team);
-                bands[a].template apply<Band<T>::ADDED>(x, y, along.outer, along.inner, T(1), team);
-            } else {
-                bands[a].template apply<Band<T>::PLUS>(x, y, along.outer, along.inner, T(1), team);
-            }
-            begun = true;
+        // Axes that are too short to be curved are left out.
+        std::vector<size_t> curved;
+        for (size_t a = 0; a < axes.size(); ++a)
+            if (!bands[a].is_zero()) curved.push_back(a);
+        if (curved.empty()) return identity<ADD>(x, y, team);
+        if (!linked || curved.size() < 2) return through<ADD>(curved, x, y, body, work, team);
+        T *ways[2] = {work, work + grid.size}, *rest = ways[1] + grid.size;
+        for (T* way : ways) {
+            through<false>(curved, x, way, body, rest, team);
+            std::reverse(curved.begin(), curved.end());
         }
-        if (!begun) identity<ADD>(x, y, team);
+        for (long i = team.first(grid.size); i < team.last(grid.size); ++i) y[i] = (ADD ? y[i] : T(0)) + T(0.5) * (ways[0][i] + ways[1][i]);
+        team.wait();
     }
 
 private:
+    // One axis after the other; work: 3 fields.
+    template <bool ADD> void through(const std::vector<size_t>& order, const T* x, T* y, const Body& body, T* work, const Team& team) const {
+        T *one = work, *two = one + grid.size, *rest = two + grid.size;
+        for (size_t i = 0; i < order.size(); ++i) {
+            const size_t a = order[i];
+            const bool last = i + 1 == order.size(), add = ADD && last;
+            const Shape along = grid.shape(axes[a]);
+            T* to = last ? y : i % 2 ? two : one;
+            if (linked) {
+                broken(a, x, to, add, *body.ends[a], rest, team);
+            } else if (add) {
+                identity<true>(x, to, team);
+                bands[a].template apply<Band<T>::ADDED>(x, to, along.outer, along.inner, T(1), team);
+            } else {
+                bands[a].template apply<Band<T>::PLUS>(x, to, along.outer, along.inner, T(1), team);
+            }
+            x = to;
+        }
+    }
+
     template <bool ADD> void identity(const T* x, T* y, const Team& team) const {
         for (long i = team.first(grid.size); i < team.last(grid.size); ++i) y[i] = ADD ? y[i] + x[i] : x[i];
         team.wait();
     }
 
-    // y += B x along one of the axes, of a body with empty cells; on the first axis x is added too or, without `add`, is what y was.
-    void broken(size_t a, const T* x, T* y, bool first, bool add, const Ends<T>& ends, T* work, const Team& team) const {
+    // y = x + B x along one of the axes or, with `add`, that is added; of a body with empty cells.
+    void broken(size_t a, const T* x, T* y, bool add, const Ends<T>& ends, T* work, const Team& team) const {
         const Shape along = grid.shape(axes[a]);
         const T* regular = ends.regular.data();
         if (!back) {
-            if (first && add) identity<true>(x, y, team);
-            if (first && !add) bands[a].template apply<Band<T>::PLUS>(x, y, along.outer, along.inner, T(1), team, regular);
-            else bands[a].template apply<Band<T>::ADDED>(x, y, along.outer, along.inner, T(1), team, regular);
+            if (add) {
+                identity<true>(x, y, team);
+                bands[a].template apply<Band<T>::ADDED>(x, y, along.outer, along.inner, T(1), team, regular);
+            } else {
+                bands[a].template apply<Band<T>::PLUS>(x, y, along.outer, along.inner, T(1), team, regular);
+            }
             for (long e = team.first(ends.odd.size()); e < team.last(ends.odd.size()); ++e) {
                 const auto& odd = ends.odd[e];
                 const T here = x[odd.node];
@@ -452,7 +474,7 @@ private:
         } else {
             for (long i = team.first(grid.size); i < team.last(grid.size); ++i) {
                 work[i] = regular[i] * x[i];
-                if (first) y[i] = (add ? y[i] : T(0)) + x[i];
+                y[i] = (add ? y[i] : T(0)) + x[i];
             }
             team.wait();
             bands[a].template apply<Band<T>::ADDED>(work, y, along.outer, along.inner, T(1), team);
@@ -692,11 +714,11 @@ public:
             terms.push_back({numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]});
     }
     long sample() const { return 3 * grid.size; }
-    long workspace() const { return 7 * grid.size; }
+    long workspace() const { return 10 * grid.size; }
 
     void run(const T* x, const T* coefficients, T* y, T* work, const Team& team) const {
         const long size = grid.size, first = team.first(size), last = team.last(size);
-        T *smoothed = work, *slopes = work + 3 * size, *values = slopes + size;
+        T *smoothed = work, *slopes = work + 3 * size, *values = slopes + size, *rest = values + 3 * size;
         const auto is_taken = [&](const Term& term) { return coefficients[term.coefficient] != 0; };
         bool sloped[3] = {}, valued[3] = {};  // whether y and values have been begun
         for (int axis = 0; axis < grid.dim; ++axis) {
@@ -704,7 +726,7 @@ public:
             const bool plain = smooth[axis].is_nothing();
             for (int origin = 0; origin < 3 && !plain; ++origin)
                 if (std::any_of(terms.begin(), terms.end(), [&](const Term& term) { return is_taken(term) && term.axis == axis && term.origin == origin && term.from_slope; }))
-                    smooth[axis].template apply<false>(x + origin * size, smoothed + origin * size, {}, nullptr, team);
+                    smooth[axis].template apply<false>(x + origin * size, smoothed + origin * size, {}, rest, team);
             for (int target = 0; target < 3; ++target) {
                 bool begun = false;
                 for (const Term& term : terms)
@@ -720,8 +742,8 @@ public:
                 if (!begun) continue;
                 share(slopes, team);
                 T* to = y + target * size;
-                if (sloped[target]) transposed[axis].template apply<true>(slopes, to, {}, nullptr, team);
-                else transposed[axis].template apply<false>(slopes, to, {}, nullptr, team);
+                if (sloped[target]) transposed[axis].template apply<true>(slopes, to, {}, rest, team);
+                else transposed[axis].template apply<false>(slopes, to, {}, rest, team);
                 sloped[target] = true;
             }
         }
@@ -783,7 +805,7 @@ public:
             for (const Term& term : own.terms) links[term.coefficient] = grid.links(own.axis);
     }
     long sample() const { return 3 * grid.size; }
-    long workspace() const { return 11 * grid.size; }
+    long workspace() const { return 13 * grid.size; }
 
     Body body(const T* const* weights) const {
         Body found;
@@ -903,7 +925,7 @@ void* fluxes_plan_float64(const int* numbers, const double* reals) { return new 
 void* fluxes_plan_float32(const int* numbers, const double* reals) { return new Fluxes<float>(numbers, reals); }
 
 // x (samples, 3, *nodes) -> y likewise.  coefficients: of each (samples, *links), or if `shared` one of all samples; fx, fy, fz: as of a stencil;
-// work: 11 fields for each thread, or once if there are fewer samples than threads.
+// work: 13 fields for each thread, or once if there are fewer samples than threads.
 void fluxes_float64(const void* plan, const double* x, const double* const* coefficients, const long* shared, const double* const* weights, long repeated,
                     double* y, double* work, long samples, int threads) {
     fluxes<double>(plan, x, coefficients, shared, weights, repeated, y, work, samples, threads);
@@ -918,7 +940,7 @@ void* plan_float32(const int* numbers, const double* reals) { return operator_of
 void* local_plan_float64(const int* numbers, const double* reals) { return new Local<double>(numbers, reals); }
 void* local_plan_float32(const int* numbers, const double* reals) { return new Local<float>(numbers, reals); }
 
-// x (samples, 3, *nodes) -> y likewise; work: 7 fields for each thread, or once if there are fewer samples than threads.
+// x (samples, 3, *nodes) -> y likewise; work: 10 fields for each thread, or once if there are fewer samples than threads.
 void local_float64(const void* plan, const double* x, const double* coefficients, double* y, double* work, long samples, int threads) {
     local<double>(plan, x, coefficients, y, work, samples, threads);
 }

@@ -68,8 +68,7 @@ def _curvatures(mesh, like, order):
     for axis, c in enumerate(cosines if order > 2 else ()):
         second = 2 - 2 * c
         sharp = 1 + sum(factor * second**power for power, factor in enumerate(series(SLOPE, order), 1))
-        others = [(2 - 2 * other) ** POWER for k, other in enumerate(cosines) if k != axis]
-        smooth = 1 - SMOOTHING * sum(others) / max(1, len(others))
+        smooth = math.prod(1 - SMOOTHING * (2 - 2 * other) ** POWER for k, other in enumerate(cosines) if k != axis)
         found = found + second * (sharp * smooth) ** 2 / mesh.dx[axis] ** 2
     for axis, c in enumerate(cosines if order == 2 else ()):
         others = [(2 + other) / 3 for k, other in enumerate(cosines) if k != axis]
