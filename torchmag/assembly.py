@@ -1,5 +1,6 @@
 """What acts on a node field, of one or several forms to second order in space, put together at the nodes once."""
 
+import os
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -7,6 +8,8 @@ from torch import Tensor
 
 from torchmag import layout
 from torchmag.layout import Mode
+
+_PROCESS = os.getpid()
 
 
 class Assembly:
@@ -88,4 +91,7 @@ class Assembly:
 
 def by_matrix(x: Tensor) -> bool:
     """Whether a matrix product is faster for x than a loop: one pass over memory where each operator would be one."""
-    return not torch.compiler.is_compiling() and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return False
+    # After a fork the matrix product waits for threads that are gone.
+    return os.getpid() == _PROCESS
