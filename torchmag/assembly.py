@@ -1,15 +1,12 @@
 """What acts on a node field, of one or several forms to second order in space, put together at the nodes once."""
 
-import os
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from torchmag import layout
+from torchmag import layout, native
 from torchmag.layout import Mode
-
-_PROCESS = os.getpid()
 
 
 class Assembly:
@@ -93,5 +90,4 @@ def by_matrix(x: Tensor) -> bool:
     """Whether a matrix product is faster for x than a loop: one pass over memory where each operator would be one."""
     if torch.compiler.is_compiling() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return False
-    # After a fork the matrix product waits for threads that are gone.
-    return os.getpid() == _PROCESS
+    return not native.is_forked()

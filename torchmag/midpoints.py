@@ -152,7 +152,10 @@ class Midpoints:
         return share * self._sharpened(self._against(body.inverse) * x, kinds, body)
 
     def smooth(self, x: Tensor, axes: Sequence[int], body: Links | None = None, transposed: bool = False) -> Tensor:
-        """What slopes along other axes are taken of: the product of 1 - SMOOTHING L_a^POWER, or the transpose; (*batch, components, *nodes) -> same."""
+        """What slopes along other axes are taken of: the product of 1 - SMOOTHING L_a^POWER, or the transpose.
+
+        Shape: x (*batch, components, *nodes) -> same.
+        """
         if body is None or len(axes) < 2:
             return self._smoothed(x, axes, body, transposed)
         # The factors do not commute where cells are empty: both ways through the axes.

@@ -22,7 +22,13 @@ OPTIONS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fPIC", "-shared")
 # What some compilers do not know, in the order in which it is given up: OpenMP (Apple's clang), then a name of the processor.
 TUNING = (("-march=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
 
+_PROCESS = os.getpid()
 _log = logging.getLogger(__name__)
+
+
+def is_forked() -> bool:
+    """Whether this process is the child of a fork: OpenMP has lost its threads there, and would wait for them."""
+    return os.getpid() != _PROCESS
 
 
 @functools.cache

@@ -3,7 +3,6 @@
 import ctypes
 import functools
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,6 @@ from torchmag.midpoints import MOMENT, SLOPE, Links, Midpoints, Pattern
 SOURCE = Path(__file__).with_name("stencils.cpp")
 # Numbers in a field that are not worth a second thread.
 SMALL = 2**14
-# After a fork OpenMP has lost its threads and would wait for them.
-_PROCESS = os.getpid()
 
 
 def available() -> bool:
@@ -350,7 +347,7 @@ def _local_by_torch(x, coefficients, numbers):
 
 def threads_for(x: Tensor) -> int:
     """How many work on a field."""
-    return torch.get_num_threads() if x.numel() >= SMALL and os.getpid() == _PROCESS else 1
+    return torch.get_num_threads() if x.numel() >= SMALL and not native.is_forked() else 1
 
 
 @functools.cache

@@ -3,7 +3,6 @@
 import ctypes
 import functools
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +19,6 @@ PACK = 16
 NOTHING, OPEN, PERIODIC = range(3)
 # Samples of less than this many numbers in all are not worth a second thread.
 SMALL = 2**14
-# After a fork OpenMP has lost its threads and would wait for them.
-_PROCESS = os.getpid()
 
 
 def available() -> bool:
@@ -196,7 +193,7 @@ def convolve(plan: Plan, x: Tensor, packed: Tensor) -> Tensor:
 
 def _call(handle, x, packed, found):
     samples, packed = found.numel() // handle.size, packed.contiguous()
-    threads = torch.get_num_threads() if x.numel() >= SMALL and os.getpid() == _PROCESS else 1
+    threads = torch.get_num_threads() if x.numel() >= SMALL and not native.is_forked() else 1
     work = x.new_empty(handle.workspace * (threads if samples >= threads else 1))
     handle.convolve(handle.pointer, x.data_ptr(), packed.data_ptr(), found.data_ptr(), work.data_ptr(), samples, threads)
 

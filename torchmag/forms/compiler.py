@@ -54,8 +54,8 @@ class Source:
 class Block:
     """Some expressions and the sources of their symbols.
 
-    `variation`, which is to be multiplied by the magnetic fraction of each cell, maps (field, component, slot) to dE/d(slot): on modes a slot is a mode, on points it is None (the value) or
-    the axis of a derivative.  `counts` holds the Gauss points per axis, None for a block on modes.
+    `variation`, which is to be multiplied by the magnetic fraction of each cell, maps (field, component, slot) to dE/d(slot): on modes
+    a slot is a mode, on points it is None (the value) or the axis of a derivative.  `counts` holds the Gauss points per axis, None for a block on modes.
 
     `vectors` maps (field, mode) to (coefficient, (node field, mode)) where dE/d(slot) is one coefficient times a mode of a node
     field, component by component: exchange, say.  These are not in `variation`.
