@@ -68,10 +68,12 @@ def local(order: int, nodes: Sequence[int], periodic: Sequence[bool], terms: Seq
     return numbers, [*whole(pairs, 1), *whole(products, 1)]
 
 
-def fluxes(order: int, linked: bool, nodes: Sequence[int], periodic: Sequence[bool], terms: Sequence[Term]) -> tuple[list, list]:
+def fluxes(
+    order: int, linked: bool, nodes: Sequence[int], periodic: Sequence[bool], terms: Sequence[Term], places: Sequence[int]
+) -> tuple[list, list]:
     """Of `fluxes.apply`."""
     axes = sorted({term[2] for term in terms})
-    numbers, reals = [len(nodes), *nodes, *periodic, 1 + max(term[5] for term in terms), len(axes)], []
+    numbers, reals = [len(nodes), *nodes, *periodic, 1 + max(places), len(axes)], []
     for axis in axes:
         others = [other for other in range(len(nodes)) if other != axis]
         pattern = lambda kind: tuple(kind if a == axis else None for a in range(len(nodes)))  # noqa: B023
@@ -79,7 +81,7 @@ def fluxes(order: int, linked: bool, nodes: Sequence[int], periodic: Sequence[bo
         tables += [
             midpoints(order, back, linked, nodes, periodic, pattern(kind)) for back in (False, True) for kind in (VALUE, SLOPE)
         ]
-        own = [(t, o, outer == SLOPE, inner == SLOPE, c) for t, o, where, outer, inner, c in terms if where == axis]
+        own = [(t, o, outer == SLOPE, inner == SLOPE, c, places[c]) for t, o, where, outer, inner, c in terms if where == axis]
         numbers += [axis, *(n for table in tables for n in table[0]), len(own), *(n for term in own for n in term)]
         reals += [n for table in tables for n in table[1]]
     return numbers, reals

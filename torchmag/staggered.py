@@ -167,23 +167,22 @@ class StaggeredKernel(nn.Module):
         """The variation of terms that are linear along one axis, as they are taken together: [(*batch, 3, *nodes)]."""
         first, _ = linear[0]
         x, found = first.like, []
-        number = lambda c: c.reshape(()).to(x.dtype) if isinstance(c, Tensor) else x.new_tensor(c)
         uniform = [(inputs, code) for inputs, code in linear if inputs.have_numbers(code)]
         if uniform:
-            terms, coefficients = self._terms(uniform, lambda inputs, code: inputs.prefactor(code))
-            found.append(self.midpoints.local(x, terms, torch.stack([number(c) for c in coefficients])))
+            terms, scales, _ = self._terms(uniform, lambda inputs, code: (inputs.prefactor(code), None))
+            found.append(self.midpoints.local(x, terms, first.numbers(scales)))
         mapped = [pair for pair in linear if pair not in uniform]
         if mapped:
-            terms, coefficients = self._terms(mapped, lambda inputs, code: inputs.on_links(code))
-            found.append(fluxes.apply(self.midpoints, x, terms, coefficients, first.body))
+            terms, scales, maps = self._terms(mapped, lambda inputs, code: inputs.on_links(code))
+            found.append(fluxes.apply(self.midpoints, x, terms, first.numbers(scales), maps, first.body))
         return found
 
     def _terms(self, linear, prefactor_of):
-        """The terms of linear products, and their coefficients."""
-        terms, coefficients = [], []
+        """The terms of linear products, and of each the coefficient: a number, and a map times which it is taken."""
+        terms, scales, maps = [], [], []
         for inputs, code in linear:
             kinds = {None: VALUE, code.axis: SLOPE}
-            prefactor, lengths = prefactor_of(inputs, code), (1.0, inputs.per_length(code.axis))
+            (prefactor, map_of), lengths = prefactor_of(inputs, code), (1.0, inputs.per_length(code.axis))
             if code.slots:
                 slots, values = code.terms, inputs.call(code.linear, code)
             else:
@@ -191,9 +190,13 @@ class StaggeredKernel(nn.Module):
                 slots, values = [(None, axis, None, of) for _, axis, _, of in code.pairs], inputs.call(code.vectors, code)
             for (target, outer, origin, inner), value in zip(slots, values):
                 pairs = [(target, origin)] if target is not None else [(c, c) for c in range(3)]
-                terms += [(*pair, code.axis, kinds[outer], kinds[inner], len(coefficients)) for pair in pairs]
-                coefficients.append(prefactor * (value * (lengths[outer is not None] * lengths[inner is not None])))
-        return terms, coefficients
+                terms += [(*pair, code.axis, kinds[outer], kinds[inner], len(scales)) for pair in pairs]
+                value = value * (lengths[outer is not None] * lengths[inner is not None])
+                # What differs from sample to sample is part of the map.
+                is_number = map_of is None or not isinstance(value, Tensor) or value.numel() == 1
+                scales.append(prefactor * value if is_number else prefactor)
+                maps.append(map_of if is_number else map_of * value)
+        return terms, scales, maps
 
     def _add_fluxes(self, code, inputs, total, prefactor, corner=None):
         """Add the fluxes on the grid of a product, or at one corner of each cell, times a prefactor."""
@@ -423,11 +426,22 @@ class _Inputs:
         value, kind = self.parameters[name], self.kernel.form.parameters.get(name)
         return value.shape[: max(value.ndim - self.dim - len(kind.shape if kind else ()), 0)]
 
-    def on_links(self, code) -> Tensor:
-        """The prefactor at the midpoints along the axis of a linear term, lumped along the others: (*batch, *grid)."""
+    def on_links(self, code) -> tuple[float | Tensor, Tensor]:
+        """The prefactor at the midpoints along the axis of a linear term, lumped along the others: a number and a map (*batch, *grid)."""
+        (value,) = self.call(code.prefactor, code)
+        if self.body is not None and (not isinstance(value, Tensor) or value.numel() == 1):
+            # The links of a body are its fraction, lumped.
+            return value, self.body.weights[code.axis]
         value = self.lumped_prefactor(code)
         grid = [cells if at else nodes for at, cells, nodes in zip(code.product.midpoints, self.cells, self.kernel.nodes)]
-        return value.expand(*value.shape[: max(value.ndim - self.dim, 0)], *grid)
+        return 1.0, value.expand(*value.shape[: max(value.ndim - self.dim, 0)], *grid)
+
+    def numbers(self, values: Sequence[float | Tensor]) -> Tensor:
+        """Numbers in one tensor like the field's."""
+        if not any(isinstance(value, Tensor) for value in values):
+            return self.like.new_tensor(values)
+        as_number = lambda c: c.reshape(()).to(self.like.dtype) if isinstance(c, Tensor) else self.like.new_tensor(c)
+        return torch.stack([as_number(value) for value in values])
 
     def per_component(self, value):
         """A number or (*batch, *grid) against the components of a vector field."""

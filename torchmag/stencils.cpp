@@ -771,10 +771,10 @@ private:
     }
 };
 
-// A sum of outer^T (c * inner x) over terms, c at the links of an axis; of a body that may have empty cells.  Slopes are of what is smoothed along
+// A sum of outer^T (c * inner x) over terms, c a map at the links of an axis times a scale; of a body that may have empty cells.  Slopes are of what is smoothed along
 // the other axes.
 template <class T> class Fluxes {
-    struct Term { int target, origin, outer, inner, coefficient; };  // outer, inner: 1 for a slope, 0 for a value
+    struct Term { int target, origin, outer, inner, scale, map; };  // outer, inner: 1 for a slope, 0 for a value
     struct Axis {
         int axis;
         Smooth<T> smooth, transposed;
@@ -784,25 +784,25 @@ template <class T> class Fluxes {
         explicit Axis(const int*& numbers, const double*& reals) : axis(*numbers++), smooth(numbers, reals), transposed(numbers, reals) {
             for (auto* stencils : {&there, &back})
                 for (int kind = 0; kind < 2; ++kind) stencils->emplace_back(numbers, reals);
-            for (int i = *numbers++; i > 0; --i, numbers += 5) terms.push_back({numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]});
+            for (int i = *numbers++; i > 0; --i, numbers += 6) terms.push_back({numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]});
         }
     };
     std::vector<Axis> axes;
 
 public:
     Grid grid;
-    std::vector<long> links;  // of each coefficient
+    std::vector<long> links;  // of each map
 
     // What is common to all components of a sample, of each axis.
     struct Ending { typename Operator<T>::Body nodes, links; };
     typedef std::vector<Ending> Body;
 
-    // numbers: those of the grid, count of coefficients, count of axes and of each: itself, the smoothing and its transpose, values and slopes, and
-    // their transposes, count of terms and (target, origin, whether outer is a slope, whether inner is, coefficient) of each.
+    // numbers: those of the grid, count of maps, count of axes and of each: itself, the smoothing and its transpose, values and slopes, and
+    // their transposes, count of terms and (target, origin, whether outer is a slope, whether inner is, scale, map) of each.
     Fluxes(const int*& numbers, const double*& reals) : grid(numbers), links(*numbers++) {
         for (int i = *numbers++; i > 0; --i) axes.emplace_back(numbers, reals);
         for (const Axis& own : axes)
-            for (const Term& term : own.terms) links[term.coefficient] = grid.links(own.axis);
+            for (const Term& term : own.terms) links[term.map] = grid.links(own.axis);
     }
     long sample() const { return 3 * grid.size; }
     long workspace() const { return 13 * grid.size; }
@@ -813,19 +813,18 @@ public:
         return found;
     }
 
-    void run(const T* x, const T* const* coefficients, const Body& body, T* y, T* work, const Team& team) const {
+    void run(const T* x, const T* scales, const T* const* maps, const Body& body, T* y, T* work, const Team& team) const {
         const long size = grid.size;
         T *parts = work, *flux = parts + 6 * size, *nodes = flux + size, *rest = nodes + size;
         // Components of a direction are often 0.
-        std::vector<char> taken;
-        for (size_t c = 0; c < links.size(); ++c) taken.push_back(std::any_of(coefficients[c], coefficients[c] + links[c], [](T v) { return v != 0; }));
+        const auto is_taken = [&](const Term& term) { return scales[term.scale] != 0; };
         std::fill(y + team.first(3 * size), y + team.last(3 * size), T(0));
         for (size_t a = 0; a < axes.size(); ++a) {
             const Axis& own = axes[a];
             const long first = team.first(grid.links(own.axis)), last = team.last(grid.links(own.axis));
             const auto is_needed = [&](int inner, int origin) {
                 return std::any_of(own.terms.begin(), own.terms.end(), [&](const Term& term) {
-                    return taken[term.coefficient] && term.inner == inner && term.origin == origin;
+                    return is_taken(term) && term.inner == inner && term.origin == origin;
                 });
             };
             for (int inner = 0; inner < 2; ++inner)
@@ -839,9 +838,12 @@ public:
                 for (int target = 0; target < 3; ++target) {
                     bool begun = false;
                     for (const Term& term : own.terms) {
-                        if (!taken[term.coefficient] || term.outer != outer || term.target != target) continue;
-                        const T *c = coefficients[term.coefficient], *part = parts + (3 * term.inner + term.origin) * size;
-                        for (long i = first; i < last; ++i) flux[i] = begun ? flux[i] + c[i] * part[i] : c[i] * part[i];
+                        if (!is_taken(term) || term.outer != outer || term.target != target) continue;
+                        const T *c = maps[term.map], *part = parts + (3 * term.inner + term.origin) * size, s = scales[term.scale];
+                        if (begun)
+                            for (long i = first; i < last; ++i) flux[i] += s * c[i] * part[i];
+                        else
+                            for (long i = first; i < last; ++i) flux[i] = s * c[i] * part[i];
                         begun = true;
                     }
                     if (!begun) continue;
@@ -903,7 +905,7 @@ template <class T> static void local(const void* plan, const T* x, const T* coef
     });
 }
 
-template <class T> static void fluxes(const void* plan, const T* x, const T* const* coefficients, const long* shared, const T* const* weights, long repeated, T* y,
+template <class T> static void fluxes(const void* plan, const T* x, const T* scales, const T* const* maps, const long* shared, const T* const* weights, long repeated, T* y,
                                       T* work, long samples, int threads) {
     const auto& found = *static_cast<const Fluxes<T>*>(plan);
     std::vector<typename Fluxes<T>::Body> bodies;
@@ -915,8 +917,8 @@ template <class T> static void fluxes(const void* plan, const T* x, const T* con
     }
     distribute(samples, threads, [&](long s, int worker, const Team& team) {
         std::vector<const T*> own;
-        for (size_t c = 0; c < found.links.size(); ++c) own.push_back(coefficients[c] + (shared[c] ? 0 : s * found.links[c]));
-        found.run(x + s * found.sample(), own.data(), bodies[repeated ? 0 : s], y + s * found.sample(), work + worker * found.workspace(), team);
+        for (size_t c = 0; c < found.links.size(); ++c) own.push_back(maps[c] + (shared[c] ? 0 : s * found.links[c]));
+        found.run(x + s * found.sample(), scales, own.data(), bodies[repeated ? 0 : s], y + s * found.sample(), work + worker * found.workspace(), team);
     });
 }
 
@@ -924,15 +926,15 @@ extern "C" {
 void* fluxes_plan_float64(const int* numbers, const double* reals) { return new Fluxes<double>(numbers, reals); }
 void* fluxes_plan_float32(const int* numbers, const double* reals) { return new Fluxes<float>(numbers, reals); }
 
-// x (samples, 3, *nodes) -> y likewise.  coefficients: of each (samples, *links), or if `shared` one of all samples; fx, fy, fz: as of a stencil;
+// x (samples, 3, *nodes) -> y likewise.  maps: of each (samples, *links), or if `shared` one of all samples; fx, fy, fz: as of a stencil;
 // work: 13 fields for each thread, or once if there are fewer samples than threads.
-void fluxes_float64(const void* plan, const double* x, const double* const* coefficients, const long* shared, const double* const* weights, long repeated,
+void fluxes_float64(const void* plan, const double* x, const double* scales, const double* const* maps, const long* shared, const double* const* weights, long repeated,
                     double* y, double* work, long samples, int threads) {
-    fluxes<double>(plan, x, coefficients, shared, weights, repeated, y, work, samples, threads);
+    fluxes<double>(plan, x, scales, maps, shared, weights, repeated, y, work, samples, threads);
 }
-void fluxes_float32(const void* plan, const float* x, const float* const* coefficients, const long* shared, const float* const* weights, long repeated, float* y,
+void fluxes_float32(const void* plan, const float* x, const float* scales, const float* const* maps, const long* shared, const float* const* weights, long repeated, float* y,
                     float* work, long samples, int threads) {
-    fluxes<float>(plan, x, coefficients, shared, weights, repeated, y, work, samples, threads);
+    fluxes<float>(plan, x, scales, maps, shared, weights, repeated, y, work, samples, threads);
 }
 
 void* plan_float64(const int* numbers, const double* reals) { return operator_of<double>(numbers, reals); }
