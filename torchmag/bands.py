@@ -21,7 +21,7 @@ Term = tuple[int, int, int, str, str, int]
 # What a row takes of its neighbours, as in the C++.
 SUM, DIFFERENCE, EVEN, ODD = range(4)
 # Nodes of an axis whose matrix is made to read off the rows at its ends.
-SAMPLE = 24
+SAMPLE = 40
 
 
 def midpoints(
@@ -41,11 +41,13 @@ def midpoints(
     return [*numbers, order // 2 - 1, order, len(rows)], [*reals, *rows]
 
 
-def smoothing(back: bool, linked: bool, nodes: Sequence[int], periodic: Sequence[bool], axes: Sequence[int]) -> tuple[list, list]:
-    """Of `Midpoints.smooth`."""
+def smoothing(
+    back: bool, linked: bool, nodes: Sequence[int], periodic: Sequence[bool], axes: Sequence[int], times: int = 1
+) -> tuple[list, list]:
+    """Of `Midpoints.smooth`, once or, of a body without empty cells, twice."""
     numbers, reals = [back, linked, len(nodes), *nodes, *periodic, len(axes)], []
     for axis in axes:
-        band, weights = smoothing_band(nodes[axis], periodic[axis], back)
+        band, weights = smoothing_band(nodes[axis], periodic[axis], back, times)
         numbers, reals = [*numbers, axis, *band], [*reals, *weights]
     rows = smoothing_rows() if linked else ()
     return [*numbers, POWER, 2 * POWER + 1, len(rows)], [*reals, *rows]
@@ -54,7 +56,7 @@ def smoothing(back: bool, linked: bool, nodes: Sequence[int], periodic: Sequence
 def local(order: int, nodes: Sequence[int], periodic: Sequence[bool], terms: Sequence[Term]) -> tuple[list, list]:
     """Of `Stencils.local`."""
     others = [[other for other in range(len(nodes)) if other != axis] for axis in range(len(nodes))]
-    pairs = [smoothing(back, False, nodes, periodic, axes) for axes in others for back in (False, True)]
+    pairs = [smoothing(False, False, nodes, periodic, axes, times) for axes in others for times in (1, 2)]
     places = {}
     for _, _, axis, outer, inner, _ in terms:
         places.setdefault((nodes[axis], periodic[axis], outer, inner), len(places))
@@ -62,7 +64,7 @@ def local(order: int, nodes: Sequence[int], periodic: Sequence[bool], terms: Seq
     found = []
     for target, origin, axis, outer, inner, coefficient in terms:
         place = places[nodes[axis], periodic[axis], outer, inner]
-        found += [target, origin, axis, place, coefficient, inner == SLOPE, outer == SLOPE]
+        found += [target, origin, axis, place, coefficient, (inner == SLOPE) + (outer == SLOPE)]
     whole = lambda tables, which: [number for table in tables for number in table[which]]
     numbers = [len(nodes), *nodes, *periodic, *whole(pairs, 0), len(products), *whole(products, 0), len(terms), *found]
     return numbers, [*whole(pairs, 1), *whole(products, 1)]
@@ -137,10 +139,18 @@ def product_band(order: int, n: int, wraps: bool, outer: str, inner: str) -> tup
     return _band(sampled, n, weights, 0, form, inner == SLOPE)
 
 
-def smoothing_band(n: int, wraps: bool, back: bool) -> tuple[list, list]:
-    """Of what smoothing adds along an axis of n nodes or, with `back`, of its transpose."""
-    weights = [-SMOOTHING * (-1) ** (POWER + j) * math.comb(2 * POWER, POWER + j) for j in range(1, POWER + 1)]
-    return _band(_smoothing_matrix(min(n, SAMPLE), wraps, back), n, weights, 0, EVEN, not back)
+def smoothing_band(n: int, wraps: bool, back: bool, times: int = 1) -> tuple[list, list]:
+    """Of what smoothing, as often as that, adds along an axis of n nodes or, with `back`, of its transpose."""
+    power = [(-1) ** j * math.comb(2 * POWER, POWER + j) for j in range(-POWER, POWER + 1)]  # L^POWER
+    once = -SMOOTHING * torch.tensor(power, dtype=torch.float64)
+    found, middle = once, POWER
+    if times == 2:
+        # (1 + B)^2 = 1 + 2 B + B^2
+        found, middle = torch.nn.functional.conv1d(once[None, None], once.flip(0)[None, None], padding=2 * POWER)[0, 0], 2 * POWER
+        found[POWER : 3 * POWER + 1] += 2 * once
+    matrix = torch.linalg.matrix_power(torch.eye(min(n, SAMPLE)).double() + _smoothing_matrix(min(n, SAMPLE), wraps, back), times)
+    matrix = matrix - torch.eye(len(matrix)).double()
+    return _band(matrix, n, found[middle + 1 :].tolist(), 0, EVEN, not back)
 
 
 @functools.cache

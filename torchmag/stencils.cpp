@@ -96,7 +96,7 @@ template <class T> class Band {
     };
     int pairs, base, form;
     long first, last;
-    T weight[5];
+    T weight[8];
     bool difference;  // rows sum to zero, and what is uniform must give exactly that
     Edge edges[2];
 
@@ -160,6 +160,7 @@ private:
             case 8 * EVEN + 3: return inside<ADD, 3, EVEN>(x, y, count, step, scale, mask);
             case 8 * EVEN + 4: return inside<ADD, 4, EVEN>(x, y, count, step, scale, mask);
             case 8 * EVEN + 5: return inside<ADD, 5, EVEN>(x, y, count, step, scale, mask);
+            case 8 * EVEN + 8: return inside<ADD, 8, EVEN>(x, y, count, step, scale, mask);
             case 8 * ODD + 3: return inside<ADD, 3, ODD>(x, y, count, step, scale, mask);
             case 8 * ODD + 5: return inside<ADD, 5, ODD>(x, y, count, step, scale, mask);
         }
@@ -336,21 +337,32 @@ template <class T> std::shared_ptr<const Ends<T>> ends_of(Shape shape, bool peri
 template <class T> struct Rows {
     int reach = 0, width = 0;
     std::vector<T> weights;
+    std::vector<std::pair<int, int>> ends;  // of each row: the first weight that is not 0, and the one after the last
 
     Rows() = default;
     // numbers: reach, width, count of all weights; reals: they.
     Rows(const int*& numbers, const double*& reals) {
         reach = *numbers++, width = *numbers++;
         for (int i = *numbers++; i > 0; --i) weights.push_back(T(*reals++));
+        for (size_t row = 0; row < weights.size(); row += width) {
+            int from = 0, to = width;
+            while (from < to && weights[row + from] == 0) ++from;
+            while (from < to && weights[row + to - 1] == 0) --to;
+            ends.emplace_back(from, to);
+        }
     }
 
     // f(node, weight); nodes may lie beyond an end of a ring.
     template <class F> INLINE void around(const typename Ends<T>::Odd& odd, Shape grid, F f) const {
         const T* row = weights.data() + odd.row * width;
-        const long line = grid.n * grid.inner;
-        long place = odd.in_line - reach * grid.inner;
-        for (int t = 0; t < width; ++t, place += grid.inner) {
-            if (row[t] == 0) continue;
+        const long line = grid.n * grid.inner, before = odd.in_line - reach * grid.inner, start = odd.node - reach * grid.inner;
+        const auto [from, to] = ends[odd.row];
+        if (before + from * grid.inner >= 0 && before + (to - 1) * grid.inner < line) {
+            for (int t = from; t < to; ++t) f(start + t * grid.inner, row[t]);
+            return;
+        }
+        for (int t = from; t < to; ++t) {
+            long place = before + t * grid.inner;
             while (place < 0) place += line;
             while (place >= line) place -= line;
             f(odd.node - odd.in_line + place, row[t]);
@@ -696,61 +708,54 @@ private:
 };
 
 // A sum of products of two operators along one axis each, over the share of cells along it: y_target += coefficient B x_origin, at last times
-// the share of cells that each node has.  Slopes are of what is smoothed along the other axes.
+// the share of cells that each node has.  Slopes are of what is smoothed along the other axes: as smoothing is symmetric in the shares, and
+// the coefficients are numbers, both that of the outer operator and that of the inner one are taken of x.
 template <class T> class Local {
-    struct Term { int target, origin, axis, band, coefficient, from_slope, to_slope; };
+    struct Term { int target, origin, axis, band, coefficient, slopes; };
     Grid grid;
-    std::vector<Smooth<T>> smooth, transposed;  // of each axis: along the others
+    std::vector<Smooth<T>> once, twice;  // of each axis: along the others
     std::vector<Band<T>> bands;
     std::vector<Term> terms;
 
 public:
-    // numbers: those of the grid, of each axis those of the smoothing and of its transpose, count of bands and they, count of terms and (target,
-    // origin, axis, band, coefficient, whether a slope is taken, whether its transpose is) of each.
+    // numbers: those of the grid, of each axis those of smoothing once and twice, count of bands and they, count of terms and (target, origin,
+    // axis, band, coefficient, how many of the two operators are slopes) of each.
     Local(const int*& numbers, const double*& reals) : grid(numbers) {
-        for (int a = 0; a < grid.dim; ++a) smooth.emplace_back(numbers, reals), transposed.emplace_back(numbers, reals);
+        for (int a = 0; a < grid.dim; ++a) once.emplace_back(numbers, reals), twice.emplace_back(numbers, reals);
         for (int i = *numbers++; i > 0; --i) bands.emplace_back(numbers, reals);
-        for (int i = *numbers++; i > 0; --i, numbers += 7)
-            terms.push_back({numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]});
+        for (int i = *numbers++; i > 0; --i, numbers += 6) terms.push_back({numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]});
     }
     long sample() const { return 3 * grid.size; }
-    long workspace() const { return 10 * grid.size; }
+    long workspace() const { return 6 * grid.size; }
 
     void run(const T* x, const T* coefficients, T* y, T* work, const Team& team) const {
-        const long size = grid.size, first = team.first(size), last = team.last(size);
-        T *smoothed = work, *slopes = work + 3 * size, *values = slopes + size, *rest = values + 3 * size;
-        const auto is_taken = [&](const Term& term) { return coefficients[term.coefficient] != 0; };
-        bool sloped[3] = {}, valued[3] = {};  // whether y and values have been begun
+        const long size = grid.size;
+        T *smooth = work, *rest = work + size;
+        bool begun[3] = {};
         for (int axis = 0; axis < grid.dim; ++axis) {
             const Shape along = grid.shape(axis);
-            const bool plain = smooth[axis].is_nothing();
-            for (int origin = 0; origin < 3 && !plain; ++origin)
-                if (std::any_of(terms.begin(), terms.end(), [&](const Term& term) { return is_taken(term) && term.axis == axis && term.origin == origin && term.from_slope; }))
-                    smooth[axis].template apply<false>(x + origin * size, smoothed + origin * size, {}, rest, team);
-            for (int target = 0; target < 3; ++target) {
-                bool begun = false;
-                for (const Term& term : terms)
-                    if (is_taken(term) && term.axis == axis && term.target == target) {
-                        const T* from = (term.from_slope && !plain ? smoothed : x) + term.origin * size;
-                        T* to = term.to_slope ? slopes : values + target * size;
-                        bool& filled = term.to_slope ? begun : valued[target];
+            for (int origin = 0; origin < 3; ++origin)
+                for (int slopes = 0; slopes < 3; ++slopes) {
+                    const T* from = nullptr;
+                    for (const Term& term : terms) {
                         const T c = coefficients[term.coefficient];
-                        if (filled) bands[term.band].template apply<Band<T>::ADDED>(from, to, along.outer, along.inner, c, team);
+                        if (c == 0 || term.axis != axis || term.origin != origin || term.slopes != slopes) continue;
+                        if (!from) {
+                            const Smooth<T>& taken = (slopes == 2 ? twice : once)[axis];
+                            from = x + origin * size;
+                            if (slopes && !taken.is_nothing()) taken.run(from, smooth, {}, rest, team), from = smooth;
+                        }
+                        T* to = y + term.target * size;
+                        if (begun[term.target]) bands[term.band].template apply<Band<T>::ADDED>(from, to, along.outer, along.inner, c, team);
                         else bands[term.band].template apply<Band<T>::SET>(from, to, along.outer, along.inner, c, team);
-                        filled = true;
+                        begun[term.target] = true;
                     }
-                if (!begun) continue;
-                share(slopes, team);
-                T* to = y + target * size;
-                if (sloped[target]) transposed[axis].template apply<true>(slopes, to, {}, rest, team);
-                else transposed[axis].template apply<false>(slopes, to, {}, rest, team);
-                sloped[target] = true;
-            }
+                }
         }
         for (int target = 0; target < 3; ++target) {
-            T *to = y + target * size, *own = values + target * size;
-            if (valued[target]) share(own, team);
-            for (long i = first; i < last; ++i) to[i] = (sloped[target] ? to[i] : T(0)) + (valued[target] ? own[i] : T(0));
+            T* to = y + target * size;
+            if (begun[target]) share(to, team);
+            else std::fill(to + team.first(size), to + team.last(size), T(0));
         }
         team.wait();
     }
@@ -942,7 +947,7 @@ void* plan_float32(const int* numbers, const double* reals) { return operator_of
 void* local_plan_float64(const int* numbers, const double* reals) { return new Local<double>(numbers, reals); }
 void* local_plan_float32(const int* numbers, const double* reals) { return new Local<float>(numbers, reals); }
 
-// x (samples, 3, *nodes) -> y likewise; work: 10 fields for each thread, or once if there are fewer samples than threads.
+// x (samples, 3, *nodes) -> y likewise; work: 6 fields for each thread, or once if there are fewer samples than threads.
 void local_float64(const void* plan, const double* x, const double* coefficients, double* y, double* work, long samples, int threads) {
     local<double>(plan, x, coefficients, y, work, samples, threads);
 }

@@ -321,7 +321,7 @@ def _run_local(x, coefficients, numbers):
     """Nothing is taped."""
     handle, x, coefficients = _Local(tuple(numbers), x.dtype), x.contiguous(), coefficients.to(x.dtype).contiguous()
     found, samples, threads = torch.empty_like(x), x.numel() // handle.size, threads_for(x)
-    work = x.new_empty(handle.size * 10 // 3 * (threads if samples >= threads else 1))
+    work = x.new_empty(handle.size * 2 * (threads if samples >= threads else 1))
     handle.call(handle.pointer, *(tensor.data_ptr() for tensor in (x, coefficients, found, work)), samples, threads)
     return found
 
