@@ -98,6 +98,38 @@ def test_smoothing(nodes, periodic, dtype, tolerance):
             torch.testing.assert_close(fast.smooth(mass, axes, transposed=True), mass, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("order", [4, 6])
+@pytest.mark.parametrize(
+    ("nodes", "periodic"),
+    [((60,), (False,)), ((61,), (True,)), ((40, 33), (False, False)), ((40, 34), (False, True)), ((41, 8), (True, True))],
+)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-4)])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_moments_in_a_body_that_stays(order, nodes, periodic, dtype, tolerance, threads):
+    """From some calls on only what differs from a full body is taken at its edges; not where all differs, and not of a new body there."""
+    fast, plain, before = Stencils(order, periodic), Midpoints(order, periodic), torch.get_num_threads()
+    cells = [n - (not wraps) for n, wraps in zip(nodes, periodic)]
+    place = [(torch.arange(n, dtype=dtype) - n / 2) / (n / 2) for n in cells]
+    round_ = (sum(x**2 for x in torch.meshgrid(*place, indexing="ij")) < 0.7).to(dtype)
+    rough = round_ * (0.5 + torch.rand(cells, generator=torch.Generator().manual_seed(0), dtype=dtype))
+    body, pattern = links(round_, nodes, periodic), (MOMENT,) * len(nodes)
+    torch.set_num_threads(threads)
+    try:
+        for fraction in (round_, rough, round_.flip(0)):
+            new = links(fraction, nodes, periodic)
+            for old, other in zip((*body.weights, body.inverse), (*new.weights, new.inverse)):
+                old.copy_(other)
+            for seed in range(18):
+                draw = torch.Generator().manual_seed(seed)
+                x = torch.randn(2, 3, *nodes, generator=draw, dtype=dtype)
+                y = fraction * torch.randn(2, 3, *cells, generator=draw, dtype=dtype)
+                there, back = fast.there(x, pattern, body), fast.back(y, pattern, body)
+                torch.testing.assert_close(fraction * there, fraction * plain.there(x, pattern, body), rtol=0, atol=tolerance)
+                torch.testing.assert_close(back, plain.back(y, pattern, body), rtol=0, atol=tolerance)
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads(threads):
     """Fields large enough to be shared, and samples for each thread."""

@@ -33,10 +33,10 @@ def midpoints(
     for axis in axes:
         kind, n, wraps = pattern[axis], nodes[axis], periodic[axis]
         coefficients = [(-1) ** j * c for j, c in enumerate(series(kind, order), 1)]
-        # The links of a moment sharpen the nodes first; what is left is of order 2.
-        band, weights = midpoint_band(kind, 2 if linked and kind == MOMENT else order, n, wraps, back)
-        numbers += [axis, len(coefficients), *band]
-        reals += [*coefficients, *weights]
+        # The links of a moment sharpen the nodes first; what is left is of order 2.  Then that of a body without empty cells.
+        found = [midpoint_band(kind, which, n, wraps, back) for which in ((2, order) if linked and kind == MOMENT else (order,))]
+        numbers += [axis, len(coefficients), *(number for band, _ in found for number in band)]
+        reals += [*coefficients, *(weight for _, weights in found for weight in weights)]
     rows = midpoint_rows(pattern[axes[0]], order) if linked and MOMENT not in pattern else ()
     return [*numbers, order // 2 - 1, order, len(rows)], [*reals, *rows]
 

@@ -5,7 +5,9 @@
 // that is the last one.
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -370,6 +372,53 @@ template <class T> struct Rows {
     }
 };
 
+// A matrix of few numbers.
+template <class T> class Sparse {
+    struct Run { long place, node, weight; int count; };  // nodes side by side of one row, and where their weights begin
+    std::vector<Run> runs;
+    std::vector<T> weights;
+    static constexpr int LONGEST = 8;
+
+public:
+    struct Entry { long place, node; T weight; };
+
+    explicit Sparse(std::vector<Entry> entries) {
+        std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return std::tie(a.place, a.node) < std::tie(b.place, b.node); });
+        for (const Entry& entry : entries) {
+            const Run* last = runs.empty() ? nullptr : &runs.back();
+            if (!last || last->place != entry.place || last->node + last->count != entry.node || last->count == LONGEST)
+                runs.push_back({entry.place, entry.node, long(weights.size()), 0});
+            ++runs.back().count, weights.push_back(entry.weight);
+        }
+    }
+
+    // y += A x, each row by one thread, or y += A^T x by the first thread.
+    void apply(const T* x, T* y, bool transposed, const Team& team) const {
+        if (transposed) {
+            for (size_t r = 0; team.rank == 0 && r < runs.size(); ++r) {
+                const Run& run = runs[r];
+                const T *w = weights.data() + run.weight, value = x[run.place];
+                for (int k = 0; k < run.count; ++k) y[run.node + k] += w[k] * value;
+            }
+            return team.wait();
+        }
+        size_t from = team.first(runs.size()), to = team.last(runs.size());
+        const auto begun = [&](size_t r) { return r > 0 && r < runs.size() && runs[r].place == runs[r - 1].place; };
+        while (begun(from)) ++from;
+        while (begun(to)) ++to;
+        while (from < to) {
+            const long place = runs[from].place;
+            T sum = 0;
+            for (; from < to && runs[from].place == place; ++from) {
+                const T *w = weights.data() + runs[from].weight, *at = x + runs[from].node;
+                for (int k = 0; k < runs[from].count; ++k) sum += w[k] * at[k];
+            }
+            y[place] += sum;
+        }
+        team.wait();
+    }
+};
+
 // A linear operator, or its transpose, on fields of one component.
 template <class T> struct Operator {
     // What is common to all components of a sample.
@@ -377,6 +426,7 @@ template <class T> struct Operator {
         const T* weights[3];
         const T* inverse;
         std::vector<std::shared_ptr<const Ends<T>>> ends;
+        std::shared_ptr<const Sparse<T>> difference;  // to the operator of a body without empty cells, where it is known
     };
     bool back, linked;
     Grid grid;
@@ -502,14 +552,14 @@ template <class T> class Stencil final : public Operator<T> {
     using Operator<T>::back, Operator<T>::linked, Operator<T>::grid;
     bool moment;
     std::vector<int> axes;               // to be taken
-    std::vector<Band<T>> bands;          // of `axes`
+    std::vector<Band<T>> bands, whole;   // of `axes`; of a moment with links the same without
     std::vector<std::vector<T>> series;  // (-1)^j c_j of `axes`
     Rows<T> rows;
 
 public:
     using typename Operator<T>::Body;
 
-    // numbers: those of an operator, moment, count of axes, and of each: the axis, the length of its series, its band; then the rows.
+    // numbers: those of an operator, moment, count of axes, and of each: the axis, the length of its series, its bands; then the rows.
     Stencil(const int*& numbers, const double*& reals) : Operator<T>(numbers), moment(*numbers++) {
         for (int i = *numbers++; i > 0; --i) {
             axes.push_back(*numbers++);
@@ -517,6 +567,7 @@ public:
             for (int j = *numbers++; j > 0; --j) found.push_back(T(*reals++));
             series.push_back(found);
             bands.emplace_back(numbers, reals);
+            if (linked && moment) whole.emplace_back(numbers, reals);
         }
         rows = Rows<T>(numbers, reals);
     }
@@ -529,21 +580,31 @@ public:
     long workspace() const override { return linked ? ((1 << axes.size()) + 1) * grid.size : 0; }
 
     Body body(const T* const* weights, const T* inverse) const override {
-        Body found{{weights[0], weights[1], weights[2]}, inverse, {}};
+        Body found{{weights[0], weights[1], weights[2]}, inverse, {}, {}};
         if (linked && !moment) found.ends = {ends_of(grid.shape(axes[0]), grid.periodic[axes[0]], weights[axes[0]], rows.reach, true)};
+        // In three dimensions there are as many numbers near a surface as everywhere in a film.
+        if (linked && moment && grid.dim < 3 && int(axes.size()) == grid.dim) found.difference = known_difference(found);
         return found;
     }
 
     void run(const T* x, T* y, const Body& body, T* work, const Team& team) const override {
-        if (!linked) return through(x, y, team);
+        if (!linked) return through(bands, x, y, team);
         if (!moment) return broken(x, y, *body.ends[0], work, team);
+        if (!body.difference) return sharpened(x, y, body, work, team);
+        through(whole, x, y, team);
+        body.difference->apply(x, y, back, team);
+    }
+
+private:
+    // A moment in a body with empty cells.
+    void sharpened(const T* x, T* y, const Body& body, T* work, const Team& team) const {
         T *a = work, *rest = a + grid.size;
         const long first = team.first(grid.size), last = team.last(grid.size);
         if (!back) {
             sharpen(x, a, body, rest, team);
-            return through(a, y, team);
+            return through(bands, a, y, team);
         }
-        through(x, a, team);
+        through(bands, x, a, team);
         for (long i = first; i < last; ++i) a[i] *= body.inverse[i];
         team.wait();
         sharpen(a, y, body, rest, team);
@@ -551,11 +612,112 @@ public:
         team.wait();
     }
 
-private:
+    // `difference` of a body that was met before at the same place, and has not changed.
+    std::shared_ptr<const Sparse<T>> known_difference(const Body& body) const {
+        struct Known {
+            std::vector<T> numbers;
+            int met = 0;
+            std::shared_ptr<const Sparse<T>> found;
+        };
+        static std::mutex mutex;
+        static std::map<std::pair<const Stencil*, const T*>, Known> known;
+        const std::lock_guard<std::mutex> guard(mutex);
+        if (known.size() > 128) known.clear();
+        Known& here = known[{this, body.inverse}];
+        size_t size = grid.size;
+        for (int a = 0; a < grid.dim; ++a) size += grid.links(a);
+        bool same = here.numbers.size() == size;
+        here.numbers.resize(size);
+        T* own = here.numbers.data();
+        const auto take = [&](const T* from, long count) {
+            same = same && std::memcmp(own, from, count * sizeof(T)) == 0;
+            if (!same) std::copy(from, from + count, own);
+            own += count;
+        };
+        take(body.inverse, grid.size);
+        for (int a = 0; a < grid.dim; ++a) take(body.weights[a], grid.links(a));
+        if (!same) here.met = 0, here.found = nullptr;
+        // It costs as much as some dozen calls, which a body that changes does not come to.
+        if (++here.met == 16)
+            if (auto entries = difference(body); long(entries.size()) <= MOST * grid.size) here.found = std::make_shared<const Sparse<T>>(entries);
+        return here.found;
+    }
+
+    // Numbers for each node at the most that are sooner added than the whole is taken without them.
+    static constexpr long MOST = 4;
+
+    // Read off what becomes of single numbers, so many at once that no place sees two of them: 1 at every so-manieth node or, with `back`, cell.
+    // Ends early with more than MOST for each node.
+    std::vector<typename Sparse<T>::Entry> difference(const Body& body) const {
+        const int reach = int(series[0].size()), width = 2 * reach + 2;
+        long places[3], nodes[3], strides[3], colours[3], cells = 1, all = 1;  // of each axis, as if there were three
+        for (int a = 2; a >= 0; --a) {
+            const bool is_axis = a < grid.dim;
+            nodes[a] = is_axis ? grid.nodes[a] : 1, places[a] = is_axis ? grid.cells(a) : 1;
+            strides[a] = all, all *= nodes[a], cells *= places[a];
+            const long given = back ? places[a] : nodes[a];
+            colours[a] = !is_axis ? 1 : !grid.periodic[a] ? std::min<long>(width, given) : given < 2 * width ? given : width + given % width;
+        }
+        const auto colour = [&](int a, long i) {
+            if (a >= grid.dim || !grid.periodic[a]) return a < grid.dim ? i % width : 0;
+            return nodes[a] < 2 * width ? i : i < nodes[a] / width * width ? i % width : width + i % width;
+        };
+        std::vector<T> x(back ? cells : all), y(plane(true)), full(plane(true)), work(workspace());
+        std::vector<typename Sparse<T>::Entry> found;
+        const Team alone{};
+        for (long which = 0; which < colours[0] * colours[1] * colours[2] && long(found.size()) <= MOST * grid.size; ++which) {
+            const long own[3] = {which / (colours[1] * colours[2]), which / colours[2] % colours[1], which % colours[2]};
+            const auto is_own = [&](int a, long i) { return colour(a, i) == own[a]; };
+            const long* sizes = back ? places : nodes;
+            for (long i = 0, at = 0; i < sizes[0]; ++i)
+                for (long j = 0; j < sizes[1]; ++j)
+                    for (long k = 0; k < sizes[2]; ++k, ++at) x[at] = is_own(0, i) && is_own(1, j) && is_own(2, k);
+            sharpened(x.data(), y.data(), body, work.data(), alone);
+            through(whole, x.data(), full.data(), alone);
+            // Of a cell the nodes around it.
+            std::vector<long> around[3];
+            for (long i = 0, place = 0; i < places[0]; ++i)
+                for (long j = 0; j < places[1]; ++j)
+                    for (long k = 0; k < places[2]; ++k, ++place) {
+                        const long cell[3] = {i, j, k};
+                        bool given = true;
+                        for (int a = 0; a < 3; ++a) {
+                            around[a].clear();
+                            if (back && !is_own(a, cell[a])) given = false;
+                            for (int t = a < grid.dim ? -reach : 0; t <= (a < grid.dim ? reach + 1 : 0); ++t) {
+                                long node = cell[a] + t;
+                                if (a < grid.dim && grid.periodic[a]) node = (node % nodes[a] + nodes[a]) % nodes[a];
+                                if (node < 0 || node >= nodes[a] || (!back && !is_own(a, node))) continue;
+                                if (std::find(around[a].begin(), around[a].end(), node) == around[a].end()) around[a].push_back(node);
+                            }
+                        }
+                        if (!given || !is_there(cell, body)) continue;
+                        for (long p : around[0])
+                            for (long q : around[1])
+                                for (long r : around[2]) {
+                                    const long node = p * strides[0] + q * strides[1] + r * strides[2], at = back ? node : place;
+                                    const T difference = y[at] - full[at];
+                                    if (std::abs(difference) > 64 * std::numeric_limits<T>::epsilon()) found.push_back({place, node, difference});
+                                }
+                    }
+        }
+        return found;
+    }
+
+    // Whether a cell may hold a moment: all of its nodes do.
+    bool is_there(const long* cell, const Body& body) const {
+        for (int corner = 0; corner < 1 << grid.dim; ++corner) {
+            long node = 0;
+            for (int a = 0; a < grid.dim; ++a) node = node * grid.nodes[a] + (cell[a] + (corner >> a & 1)) % grid.nodes[a];
+            if (body.inverse[node] == 0) return false;
+        }
+        return true;
+    }
+
     bool taken(int axis) const { return std::find(axes.begin(), axes.end(), axis) != axes.end(); }
 
     // The bands of all axes, each row along the first one in all of them before the next.
-    void through(const T* x, T* y, const Team& team) const {
+    void through(const std::vector<Band<T>>& bands, const T* x, T* y, const Team& team) const {
         std::vector<long> sizes(grid.nodes);
         if (back)
             for (int axis : axes) sizes[axis] = grid.cells(axis);
