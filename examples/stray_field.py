@@ -41,12 +41,12 @@ def shape(n=25, target=0.3, steps=200):
 
 def image(n=40, noise=0.02, evaluations=200):
     """m_z true and found (n, n), the stray field B in T (3, n, n), the rms error of m_z."""
-    mesh = tm.Mesh((n, n, 4), dx=(5e-9, 5e-9, 10e-9))  # the film, 20 nm of vacuum, the plane of the sensor
+    mesh = tm.Mesh((n, n, 4), dx=(4e-9, 4e-9, 10e-9))  # the film, 20 nm of vacuum, the plane of the sensor
     film = tm.Magnet(mesh, Ms=torch.tensor([1e6, 0, 0, 0], **SI).expand(mesh.cells))
     demag = tm.Demag(film)
-    energy = tm.Exchange(film, A=1e-11) + demag + tm.UniaxialAnisotropy(film, Ku=7.5e5, axis=(0, 0, 1))
+    energy = tm.Exchange(film, A=1.5e-11) + demag + tm.UniaxialAnisotropy(film, Ku=7.5e5, axis=(0, 0, 1))
     field = lambda m: tm.mu_0 * demag.cell_field(to_cells(m, mesh))[..., -1]
-    true = tm.minimize(energy, tm.random(mesh, seed=3, **SI), tolerance=1e-3)
+    true = tm.minimize(energy, tm.random(mesh, seed=5, **SI), tolerance=1e-3)
     seen = field(true)
     sigma = noise * seen.std()
     seen = seen + sigma * torch.randn(seen.shape, generator=torch.Generator().manual_seed(1), **SI)
@@ -74,6 +74,6 @@ if __name__ == "__main__":
     axes[0].set(title=f"magnet for {B * 1e3:.0f} mT at the star", xlabel="x (mm)", ylabel="z (mm)")
     panels = ((true, "true $m_z$", 1), (1e3 * seen[2], "$B_z$ (mT), 25 nm above", 80), (found, "recovered $m_z$", 1))
     for ax, (values, title, top) in zip(axes[1:], panels):
-        figure.colorbar(ax.imshow(values.T, origin="lower", extent=(0, 200, 0, 200), cmap="RdBu", vmin=-top, vmax=top), ax=ax)
+        figure.colorbar(ax.imshow(values.T, origin="lower", extent=(0, 160, 0, 160), cmap="RdBu", vmin=-top, vmax=top), ax=ax)
         ax.set(title=title, xlabel="x (nm)", ylabel="y (nm)")
     figure.savefig(Path(*sys.argv[1:] or ".") / "stray_field.png", dpi=150)

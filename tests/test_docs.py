@@ -90,8 +90,7 @@ def test_design():
 
 def test_getting_started(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.warns(tm.ResolutionWarning, match="solve: m turns by 0.49 rad"):
-        page = run("getting-started")
+    page = run("getting-started")
     # OOMMF on cells of 5 nm: 138.5 ps; here 10 nm, and the time of the sample after the crossing.
     crossing = float(page["t"][tm.average(page["trajectory"], page["film"])[:, 0] < 0][0])
     assert crossing == pytest.approx(138.5e-12, rel=0.05)

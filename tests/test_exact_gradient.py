@@ -102,7 +102,8 @@ def test_every_kind_of_parameter():
     llg, m0 = everything(), start().requires_grad_()
     expected, slopes = gradients(llg, m0, plain=True)
     loss, found = gradients(llg, m0)
-    assert loss == expected
+    # A map of Ms that trains is sharpened by torch where there is a tape, by compiled code where there is none.
+    torch.testing.assert_close(loss, expected, rtol=1e-15, atol=0)
     assert all(float(slope.abs().max()) > 0 for slope in slopes)
     assert_equal(found, slopes)
 

@@ -62,7 +62,7 @@ def test_stray_field_shape():
 
 def test_stray_field_image():
     # Noise of 2 % of the field; m_z spans 2.
-    true, found, _, error = load("stray_field").image(n=16, evaluations=60)
+    true, found, _, error = load("stray_field").image(n=20, evaluations=100)
     assert true.min() < -0.9 and true.max() > 0.9
     assert error < 0.2
 

@@ -198,6 +198,8 @@ def test_operators_of_an_evaluation():
     magnet = tm.Magnet(tm.Mesh((16, 16), (1e-9,) * 3), 5.8e5)
     energy = some(magnet) + tm.Zeeman(magnet, (0, 0, 1e4))
     m, values = tm.random(magnet.mesh, seed=1), energy.prepare()
-    with torch.no_grad(), Count() as count:
-        energy.field(m, values=values)
+    with torch.no_grad():
+        energy.field(m, values=values)  # makes the tables of compiled code
+        with Count() as count:
+            energy.field(m, values=values)
     assert count.calls <= 70

@@ -37,7 +37,7 @@ class Magnet(Sealed, Parametric):
     # Whether a ResolutionWarning was given.
     _told_coarse = False
 
-    def __init__(self, mesh: Mesh, Ms, fraction=None, *, order: int = 2, dtype: torch.dtype | None = None, device=None):
+    def __init__(self, mesh: Mesh, Ms, fraction=None, *, order: int = 6, dtype: torch.dtype | None = None, device=None):
         super().__init__()
         if not isinstance(mesh, Mesh):
             raise TypeError(f"Magnet: mesh is a {type(mesh).__name__}, expected a torchmag.Mesh")

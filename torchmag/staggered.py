@@ -170,33 +170,35 @@ class StaggeredKernel(nn.Module):
         uniform = [(inputs, code) for inputs, code in linear if inputs.have_numbers(code)]
         if uniform:
             terms, scales, _ = self._terms(uniform, lambda inputs, code: (inputs.prefactor(code), None))
-            found.append(self.midpoints.local(x, terms, first.numbers(scales)))
+            found.append(self.midpoints.local(x, terms, scales))
         mapped = [pair for pair in linear if pair not in uniform]
         if mapped:
             terms, scales, maps = self._terms(mapped, lambda inputs, code: inputs.on_links(code))
-            found.append(fluxes.apply(self.midpoints, x, terms, first.numbers(scales), maps, first.body))
+            found.append(fluxes.apply(self.midpoints, x, terms, scales, maps, first.body))
         return found
 
     def _terms(self, linear, prefactor_of):
         """The terms of linear products, and of each the coefficient: a number, and a map times which it is taken."""
-        terms, scales, maps = [], [], []
+        terms, values, prefactors, lengths, maps = [], [], [], [], []
         for inputs, code in linear:
             kinds = {None: VALUE, code.axis: SLOPE}
-            (prefactor, map_of), lengths = prefactor_of(inputs, code), (1.0, inputs.per_length(code.axis))
+            (prefactor, map_of), per_length = prefactor_of(inputs, code), (1.0, inputs.per_length(code.axis))
             if code.slots:
-                slots, values = code.terms, inputs.call(code.linear, code)
+                slots, found = code.terms, inputs.call(code.linear, code)
             else:
                 # One coefficient of all components.
-                slots, values = [(None, axis, None, of) for _, axis, _, of in code.pairs], inputs.call(code.vectors, code)
-            for (target, outer, origin, inner), value in zip(slots, values):
+                slots, found = [(None, axis, None, of) for _, axis, _, of in code.pairs], inputs.call(code.vectors, code)
+            for (target, outer, origin, inner), value in zip(slots, found):
                 pairs = [(target, origin)] if target is not None else [(c, c) for c in range(3)]
-                terms += [(*pair, code.axis, kinds[outer], kinds[inner], len(scales)) for pair in pairs]
-                value = value * (lengths[outer is not None] * lengths[inner is not None])
+                terms += [(*pair, code.axis, kinds[outer], kinds[inner], len(values)) for pair in pairs]
                 # What differs from sample to sample is part of the map.
                 is_number = map_of is None or not isinstance(value, Tensor) or value.numel() == 1
-                scales.append(prefactor * value if is_number else prefactor)
+                values.append(value if is_number else 1.0)
+                prefactors.append(prefactor)
+                lengths.append(per_length[outer is not None] * per_length[inner is not None])
                 maps.append(map_of if is_number else map_of * value)
-        return terms, scales, maps
+        numbers = linear[0][0].numbers
+        return terms, numbers(values) * numbers(prefactors) * numbers(lengths), maps
 
     def _add_fluxes(self, code, inputs, total, prefactor, corner=None):
         """Add the fluxes on the grid of a product, or at one corner of each cell, times a prefactor."""
@@ -363,7 +365,7 @@ class _Inputs:
         along = [axis for axis, midpoints in enumerate(code.product.midpoints) if not midpoints]
         if layout.is_uniform(value, self.dim):
             for axis in along:
-                value = value * getattr(self.kernel, f"shares{axis}")
+                value = value * getattr(self.kernel, f"shares{axis}").to(self.like.dtype)
             return value
         value = value.expand(*value.shape[: max(value.ndim - self.dim, 0)], *self.cells)
         for axis in along:
@@ -438,10 +440,12 @@ class _Inputs:
 
     def numbers(self, values: Sequence[float | Tensor]) -> Tensor:
         """Numbers in one tensor like the field's."""
-        if not any(isinstance(value, Tensor) for value in values):
+        shapes = [value.shape for value in values if isinstance(value, Tensor)]
+        if not shapes:
             return self.like.new_tensor(values)
-        as_number = lambda c: c.reshape(()).to(self.like.dtype) if isinstance(c, Tensor) else self.like.new_tensor(c)
-        return torch.stack([as_number(value) for value in values])
+        alike = [value if isinstance(value, Tensor) else self.like.new_full(shapes[0], value) for value in values]
+        alike = [value if value.shape == shapes[0] else value.reshape(shapes[0]) for value in alike]
+        return torch.stack(alike).reshape(-1).to(self.like.dtype)
 
     def per_component(self, value):
         """A number or (*batch, *grid) against the components of a vector field."""
