@@ -52,6 +52,13 @@ def test_bulk_is_the_tensor_is_the_sum_of_its_invariants(mesh):
         assert abs(float(other.energy(m) - bulk.energy(m))) < 1e-12 * scale
 
 
+def test_normal_of_a_film():
+    mesh = tm.Mesh((4, 3), (2e-9,) * 3)
+    magnet, m = tm.Magnet(mesh, 8e5), tm.random(mesh, seed=0)
+    assert torch.equal(tm.InterfaceDMI(magnet, 1e-3).field(m), tm.InterfaceDMI(magnet, 1e-3, (0, 0, 1)).field(m))
+    assert tm.InterfaceDMI(magnet, D=1e-3).normal.tolist() == [0, 0, 1]
+
+
 @pytest.mark.parametrize("mesh", MESHES.values(), ids=list(MESHES))
 @pytest.mark.parametrize("normal", [(0, 0, 1), (1, 0, 0), (1, -2, 3)])
 def test_interface_is_a_tensor_for_any_normal(mesh, normal):

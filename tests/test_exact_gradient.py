@@ -207,8 +207,14 @@ def test_a_budget_too_small_says_what_is_needed():
     llg = tm.LLG(energies(), 0.2)
     with pytest.raises(ValueError, match=r"memory = 10_000 bytes is too small .* needs at least \d+_\d+"):
         tm.solve(llg, start(), T, memory=10_000)
-    with pytest.raises(ValueError, match="memory = 0, expected an integer"):
+    with pytest.raises(ValueError, match="memory = 0, expected a whole number"):
         tm.solve(llg, start(), T, memory=0)
+
+
+def test_whole_numbers_may_be_floats():
+    llg, m0 = tm.LLG(energies(), 0.2), start().requires_grad_()
+    assert torch.equal(tm.solve(llg, m0, T, memory=1e6, max_steps=1e3), tm.solve(llg, m0, T, memory=1_000_000, max_steps=1000))
+    assert torch.equal(tm.relax(llg, start(), max_steps=1e4), tm.relax(llg, start()))
 
 
 def test_nothing_is_kept_without_a_gradient():

@@ -25,8 +25,8 @@ class Magnet(Sealed, Parametric):
         Ms: saturation magnetisation, A/m; number or cells (*batch, *cells), >= 0.
         fraction: magnetic volume fraction of each cell, in [0, 1], or a mask (bool); multiplies Ms and every local energy density.
             Default: 1 where Ms > 0 and 0 elsewhere.
-        order: of accuracy in space, of every term on this body: 2 (multilinear elements, Abert et al. 2024), 4 or 6 (values at the
-            nodes, derivatives at the midpoints between them).
+        order: of accuracy in space, of every term on this body: 6 or 4 (values at the nodes, derivatives at the midpoints between
+            them; see docs/theory.md), or 2 (multilinear elements, Abert et al. 2024).
         dtype, device: of the buffers made here and of every term on this body; torch's defaults, or those of a tensor Ms.
 
     Raises:

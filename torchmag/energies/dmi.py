@@ -30,11 +30,14 @@ class InterfaceDMI(LocalEnergy):
     Args:
         magnet: the body.
         D: J/m^2; number or cells (*batch, *cells).
-        normal: n of the interface, normalised here; (3,) or (*batch, 3, *cells).
+        normal: n of the interface, normalised here; (3,) or (*batch, 3, *cells).  Default: z, that of a film in the plane.
 
     Shape: m (*batch, 3, *nodes) -> field, A/m, same shape.
     Raises: ValueError for a normal of zero length.
     """
+
+    def __init__(self, magnet, D, normal=(0, 0, 1)):
+        super().__init__(magnet, D, normal)
 
     @staticmethod
     def density(m, D: Scalar, normal: Direction):

@@ -19,7 +19,7 @@ from torchmag.solvers.landscape import make_landscape
 from torchmag.solvers.lbfgs import LBFGS
 from torchmag.solvers.resolution import warn_if_coarse
 from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
-from torchmag.solvers.system import require_count
+from torchmag.solvers.system import as_count
 from torchmag.term import as_time, check_field
 
 METHODS = {"lbfgs": LBFGS, "bb": BarzilaiBorwein}
@@ -96,7 +96,7 @@ def minimize(
         raise TypeError(f"minimize: energy is a {type(energy).__name__}, expected an energy term or a torchmag.Sum{hint}")
     check_field(m0, energy.magnet, "minimize")
     tolerance = _tolerance(tolerance, m0.dtype)
-    require_count("minimize: max_steps", max_steps)
+    max_steps = as_count("minimize: max_steps", max_steps)
     if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"minimize: method = {method!r}, expected one of {', '.join(METHODS)}")
     if not isinstance(t, Real | Tensor) or not math.isfinite(t):

@@ -20,7 +20,7 @@ from torchmag.solvers.progress import Progress
 from torchmag.solvers.resolution import warn_if_coarse
 from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
 from torchmag.solvers.stepper import require_finite
-from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
+from torchmag.solvers.system import as_count, llg_system, require_llg, require_unit_length
 from torchmag.term import as_time
 
 # Large enough to make the precession a perturbation of 1e-3, which changes the path a little and the equilibrium not at all.
@@ -81,7 +81,7 @@ def relax(
         ResolutionWarning: the cells are too large for m (see `max_angle`); once for a magnet.
     """
     require_llg(llg, m0, "relax")
-    require_count("relax: max_steps", max_steps)
+    max_steps = as_count("relax: max_steps", max_steps)
     if tolerance is None:
         tolerance = 1e-6 if m0.dtype == torch.float64 else 1e-4
     if not isinstance(tolerance, Real):

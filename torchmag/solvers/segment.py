@@ -10,7 +10,7 @@ from torchmag.llg import LLG
 from torchmag.solvers.foreign import can_repeat
 from torchmag.solvers.heun import without_noise
 from torchmag.solvers.progress import Progress
-from torchmag.solvers.solve import accepted_steps, require_heun, require_options
+from torchmag.solvers.solve import accepted_steps, checked_options, require_heun
 from torchmag.solvers.sources import require_finite_parameters
 from torchmag.solvers.stepper import Step, System
 from torchmag.solvers.system import llg_system, require_llg, require_unit_length
@@ -41,7 +41,7 @@ def segment(
         ValueError, TypeError: as `tm.solve`; a method whose steps depend on more than the state.
     """
     require_llg(llg, progress.m, "segment")
-    require_options(method, rtol, atol, step, max_steps)
+    max_steps, _ = checked_options(method, rtol, atol, step, max_steps)
     require_heun(llg, method, step)
     if not can_repeat(method):
         raise ValueError(f"method = {method!r} has a memory of its own and cannot be taken up; use one such as 'dopri5' or 'rk4'")

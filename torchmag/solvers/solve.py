@@ -22,7 +22,7 @@ from torchmag.solvers.progress import Progress
 from torchmag.solvers.resolution import warn_if_coarse
 from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
 from torchmag.solvers.stepper import Step, System
-from torchmag.solvers.system import llg_system, require_count, require_llg, require_unit_length
+from torchmag.solvers.system import as_count, llg_system, require_llg, require_unit_length
 from torchmag.solvers.tsit5 import TSIT5
 
 OWN = {tableau.name: tableau for tableau in (DOPRI5, GYRO5, TSIT5, BOSH3)}
@@ -92,7 +92,7 @@ def solve(
     times = require_times(t)
     if llg.temperature is not None and isinstance(method, _Default):
         method = "heun"
-    require_options(method, rtol, atol, step, max_steps, gradient, memory)
+    max_steps, memory = checked_options(method, rtol, atol, step, max_steps, gradient, memory)
     require_heun(llg, method, step)
     if gradient == "adjoint":
         _require_adjoint(llg, method, step, memory, callback)
@@ -223,8 +223,8 @@ def require_heun(llg: LLG, method: str, step: float | None) -> None:
         raise ValueError("solve: step is None, but the method 'heun' takes fixed steps; give step, s (1e-14 to 1e-12 is usual)")
 
 
-def require_options(method, rtol, atol, step, max_steps, gradient="exact", memory=None) -> None:
-    """Raise unless the options of `solve` are what they must be."""
+def checked_options(method, rtol, atol, step, max_steps, gradient="exact", memory=None) -> tuple[int, int | None]:
+    """Raise unless the options of `solve` are what they must be; `max_steps` and `memory` as integers."""
     known = {*OWN, "heun", *foreign_names()}
     if not isinstance(method, str) or not (method in known or foreign_tableau(method)):
         raise ValueError(f"solve: method = {method!r}, expected one of {', '.join(sorted(known))}")
@@ -235,15 +235,16 @@ def require_options(method, rtol, atol, step, max_steps, gradient="exact", memor
         raise ValueError("solve: rtol and atol are both 0; no step can be that exact")
     if step is not None and not (isinstance(step, Real) and 0 < step < float("inf")):
         raise ValueError(f"solve: step = {step!r}, expected a positive time in s")
-    require_count("solve: max_steps", max_steps)
+    max_steps = as_count("solve: max_steps", max_steps)
     if gradient not in ("exact", "adjoint"):
         raise ValueError(f"solve: gradient = {gradient!r}, expected 'exact' or 'adjoint'")
     if memory is not None:
-        require_count("solve: memory", memory)
+        memory = as_count("solve: memory", memory)
         if not can_repeat(method):
             raise ValueError(
                 f"solve: memory = {memory}, but the steps of {method!r} cannot be repeated one by one; leave memory out"
             )
+    return max_steps, memory
 
 
 def _stages(method):

@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import replace
-from numbers import Integral
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -145,12 +145,14 @@ def require_llg(llg: LLG, m0: Tensor, title: str) -> None:
     check_field(m0, llg.magnet, title)
 
 
-def require_count(title: str, count: int) -> None:
-    """Raise unless count is a positive integer."""
-    if isinstance(count, bool) or not isinstance(count, Integral):
-        raise TypeError(f"{title} = {count!r}, expected an integer, at least 1")
+def as_count(title: str, count: float) -> int:
+    """A positive whole number, checked; 50e6 is one."""
+    whole = isinstance(count, Integral) or (isinstance(count, Real) and float(count).is_integer())
+    if isinstance(count, bool) or not whole:
+        raise TypeError(f"{title} = {count!r}, expected a whole number, at least 1")
     if count < 1:
-        raise ValueError(f"{title} = {count}, expected an integer, at least 1")
+        raise ValueError(f"{title} = {count}, expected a whole number, at least 1")
+    return int(count)
 
 
 def require_unit_length(llg: LLG, values: Values, m: Tensor, title: str) -> None:
