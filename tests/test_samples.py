@@ -306,7 +306,8 @@ def test_the_last_samples_of_a_compiled_batch_go_on_without_compiled_code(monkey
 def test_relax_leaves_samples_at_rest():
     H = torch.tensor([[5e4, 1e4, 0.0], [1e6, 1e5, 0.0], [2e5, 0.0, 1e5]])
     llg = equation(batched(H))
-    sizes = sizes_seen(llg)
+    sizes, field = [], llg.energy.field
+    llg.energy.field = lambda m, *rest: (sizes.append(math.prod(m.shape[:-3])), field(m, *rest))[1]
     found, record = tm.relax(llg, start(), info=True)
     assert record.converged and {1, 2, 3} <= set(sizes)
     for index in range(3):

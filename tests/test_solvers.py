@@ -281,6 +281,9 @@ def test_nan_names_the_term(method, step, start):
 def test_relax_names_the_term_too():
     magnet = tm.Magnet(MESH, 8e5)
     llg = tm.LLG(tm.Exchange(magnet, 1e-11) + tm.Zeeman(magnet, Poison(-1.0)), 0.1)
+    with pytest.raises(tm.NonFiniteError, match="relax: not finite at m0: the field of zeeman"):
+        tm.relax(llg, tm.random(MESH, 0))
+    llg = tm.LLG(llg.energy, 0.1, torques=[tm.ZhangLi(magnet, (1e10, 0, 0), P=1, xi=0.1)])
     with pytest.raises(tm.NonFiniteError, match=r"not finite: energy\.zeeman at"):
         tm.relax(llg, tm.random(MESH, 0))
 

@@ -26,6 +26,9 @@ class Energy(Term):
     Shape: m (*batch, 3, *nodes), any vector field; t in s.
     """
 
+    # Whether the field is that of an energy: False for a weak form.
+    has_energy = True
+
     def forward(self, m: Tensor, t=0.0) -> Tensor:
         return self.field(m, t)
 
@@ -140,8 +143,12 @@ class LocalEnergy(Energy):
         """The generated tensor code of the density and of its variation (cf. Abert et al. 2024, Listing 2)."""
         return self.kernel.source()
 
+    @property
+    def has_energy(self) -> bool:
+        return self.kernel.form.has_energy
+
     def _density_map(self, m, values):
-        if not self.kernel.form.has_energy:
+        if not self.has_energy:
             return super()._density_map(m, values)
         return self.kernel.density({self.kernel.form.fields[0]: m}, self._arguments(values), self.magnet.links(values["magnet"]))
 

@@ -34,7 +34,7 @@ class BarzilaiBorwein:
         """Where to go from m with gradient g: a tangent at m."""
         return -self.size * g
 
-    def learn(self, took: Tensor, s: Tensor, y: Tensor) -> None:
+    def learn(self, took: Tensor, s: Tensor, y: Tensor, g: Tensor) -> None:
         """Choose the next step length from the change s of m and y of the gradient, in the samples that took a step."""
         inner = self.landscape.inner
         curvature = inner(s, y)

@@ -14,6 +14,8 @@ from torchmag.solvers.sphere import Landscape
 LARGEST_TURN = 0.25
 # Least part of the descent that the slope promises (Armijo), and shortening of a step that gives less.
 DECREASE, SHORTEST, LONGEST = 1e-4, 0.1, 0.5
+# Once no more than this part of the samples is under way, they go on alone; dividing costs about as much as one step.
+LEFT = 0.75
 
 
 class Method(Protocol):
@@ -26,7 +28,7 @@ class Method(Protocol):
 
     def direction(self, m: Tensor, g: Tensor) -> Tensor: ...
 
-    def learn(self, took: Tensor, s: Tensor, y: Tensor) -> None: ...
+    def learn(self, took: Tensor, s: Tensor, y: Tensor, g: Tensor) -> None: ...
 
     def forget(self, lost: Tensor) -> None: ...
 
@@ -116,7 +118,7 @@ def descend(landscape: Landscape, make: Callable[..., Method], at: Descent, tole
         stuck = stuck | (active & (landscape.longest(step) < 4 * torch.finfo(m.dtype).eps))
         moved = bool(took.any())
         if moved:
-            method.learn(took, s, g_tried - landscape.tangent(tried, g))
+            method.learn(took, s, g_tried - landscape.tangent(tried, g), g_tried)
             m, h, g = (torch.where(took, new, old) for new, old in ((tried, m), (h_tried, h), (g_tried, g)))
             energies = [*energies, energies[-1] + torch.where(took, rise, 0)][-method.window :]
             residual = landscape.longest(g)
@@ -129,6 +131,41 @@ def descend(landscape: Landscape, make: Callable[..., Method], at: Descent, tole
         steps, evaluations = at.steps + moved, at.evaluations + 1
         at = Descent(m, h, g, residual, stuck, energies, p, slope, method.memory, steps, evaluations, at.rest)
         yield at
+
+
+def search(
+    landscape: Landscape,
+    part: Callable[[Samples, Tensor], Landscape] | None,
+    make: Callable[..., Method],
+    m: Tensor,
+    tolerance: float,
+    max_steps: int,
+    callback: Callable[[int, float, Tensor], None] | None,
+    progress: Search,
+) -> dict[str, Tensor]:
+    """Go down from m, or on from where `progress` is, which is kept up to date: m and residual of the whole batch.
+
+    Args:
+        part: the landscape of some samples alone; None if they must stay together.
+        callback: called after each step with (step, residual, m).
+    """
+    progress.at, axes = progress.at or begin(landscape, m), len(landscape.axes)
+    at = progress.at
+    path = descend(landscape if at.rest is None else part(at.samples(axes), at.m), make, at, tolerance)
+    while at.steps < max_steps:
+        active = at.active(tolerance)
+        count = int(active.sum())
+        if not count:
+            break
+        if part is not None and count <= LEFT * active.numel():
+            at = at.of(active, axes)
+            path = descend(part(at.samples(axes), at.m), make, at, tolerance)
+        steps, at = at.steps, next(path)
+        progress.at = at
+        if at.steps > steps and callback is not None:
+            whole = at.whole(axes)
+            callback(at.steps, float(whole["residual"].amax()), whole["m"])
+    return at.whole(axes)
 
 
 def begin(landscape: Landscape, m: Tensor) -> Descent:

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from torchmag import layout
-from torchmag.energy import Energy
+from torchmag.energy import Energy, Sum
+from torchmag.errors import NonFiniteError
 from torchmag.layout import component_dim
 from torchmag.parameters import Values
 from torchmag.solvers.precondition import exchange_preconditioner
@@ -35,3 +36,11 @@ def make_landscape(energy: Energy, values: Values, m: Tensor, t: Tensor, frozen,
     Ms = layout.expand_to_cells(body["Ms"], mesh).amax(axes[1:], keepdim=True).unsqueeze(dim)
     precondition = exchange_preconditioner(energy, complete, m, Ms)
     return Landscape(lambda m: energy.field(m, t, values) / Ms * moving, weight, moving, precondition, axes), m
+
+
+def require_finite_fields(energy: Energy, values: Values, m: Tensor, t: Tensor, title: str) -> None:
+    """Raise a NonFiniteError that names the term whose field is not finite at the start."""
+    fields = energy.fields(m, t, values) if isinstance(energy, Sum) else {type(energy).__name__: energy.field(m, t, values)}
+    for name, field in fields.items():
+        if not bool(torch.isfinite(field).all()):
+            raise NonFiniteError(f"{title}: not finite at m0: the field of {name}", float(t), term=name)

@@ -41,8 +41,8 @@ class LBFGS:
             z = z + s * (along - rho * inner(y, z))
         return -self.landscape.tangent(m, z)
 
-    def learn(self, took: Tensor, s: Tensor, y: Tensor) -> None:
-        """Keep the change s of m and y of the gradient in the samples that took a step."""
+    def learn(self, took: Tensor, s: Tensor, y: Tensor, g: Tensor) -> None:
+        """Keep the change s of m and y of the gradient, g now, in the samples that took a step."""
         inner = self.landscape.inner
         curvature, square = inner(s, y), inner(y, self.landscape.precondition(y))
         good = took & (curvature > 1e-10 * (inner(s, s) * inner(y, y)).sqrt())

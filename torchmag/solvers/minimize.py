@@ -8,14 +8,14 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from torchmag.energy import Energy, Sum
-from torchmag.errors import ConvergenceError, NonFiniteError
+from torchmag.energy import Energy
+from torchmag.errors import ConvergenceError
 from torchmag.layout import component_dim
 from torchmag.solvers.bb import BarzilaiBorwein
 from torchmag.solvers.crowd import can_divide, some_values
-from torchmag.solvers.descent import Search, begin, descend
+from torchmag.solvers.descent import Search, search
 from torchmag.solvers.implicit import Balance, attach
-from torchmag.solvers.landscape import make_landscape
+from torchmag.solvers.landscape import make_landscape, require_finite_fields
 from torchmag.solvers.lbfgs import LBFGS
 from torchmag.solvers.resolution import warn_if_coarse
 from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
@@ -23,8 +23,6 @@ from torchmag.solvers.system import as_count
 from torchmag.term import as_time, check_field
 
 METHODS = {"lbfgs": LBFGS, "bb": BarzilaiBorwein}
-# Once no more than this part of the samples is under way, they go on alone; dividing costs about as much as one step.
-LEFT = 0.75
 
 
 @dataclass(frozen=True)
@@ -109,13 +107,16 @@ def minimize(
     with torch.no_grad():
         energy.check(values, m0.shape[: component_dim(energy.mesh)])
         landscape, start = make_landscape(energy, values, m0.detach(), now, frozen, "minimize")
-        _require_finite(energy, values, start, now)
+        require_finite_fields(energy, values, start, now, "minimize")
 
         def part(samples, m):
             return make_landscape(energy, some_values(energy, values, samples), m, now, frozen, "minimize")[0]
 
         part = part if can_divide(energy, values) and energy._compiled_call_impl is None else None
-        m, record, residual = _run(landscape, part, METHODS[method], start, tolerance, max_steps, callback, progress or Search())
+        progress = progress or Search()
+        found = search(landscape, part, METHODS[method], start, tolerance, max_steps, callback, progress)
+    m, residual, at = found["m"], found["residual"], progress.at
+    record = Minimization(float(residual.amax()) <= tolerance, float(residual.amax()), at.steps, at.evaluations)
     resolved, live = trainable(values), leaves(energy)
     if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
         field = lambda m, values: energy.field(m, now, values)
@@ -129,34 +130,6 @@ def minimize(
             f"max_steps or tolerance, or pass info=True to get the state as it is", m, record,
         )  # fmt: skip
     return m
-
-
-def _run(landscape, part, make, m, tolerance, max_steps, callback, progress):
-    at, axes = progress.at or begin(landscape, m), len(landscape.axes)
-    path = descend(landscape if at.rest is None else part(at.samples(axes), at.m), make, at, tolerance)
-    while at.steps < max_steps:
-        active = at.active(tolerance)
-        count = int(active.sum())
-        if not count:
-            break
-        if part is not None and count <= LEFT * active.numel():
-            at = at.of(active, axes)
-            path = descend(part(at.samples(axes), at.m), make, at, tolerance)
-        steps, at = at.steps, next(path)
-        progress.at = at
-        if at.steps > steps and callback is not None:
-            whole = at.whole(axes)
-            callback(at.steps, float(whole["residual"].amax()), whole["m"])
-    whole = at.whole(axes)
-    residual = float(whole["residual"].amax())
-    return whole["m"], Minimization(residual <= tolerance, residual, at.steps, at.evaluations), whole["residual"]
-
-
-def _require_finite(energy, values, m, t):
-    fields = energy.fields(m, t, values) if isinstance(energy, Sum) else {type(energy).__name__: energy.field(m, t, values)}
-    for name, field in fields.items():
-        if not bool(torch.isfinite(field).all()):
-            raise NonFiniteError(f"minimize: not finite at m0: the field of {name}", float(t), term=name)
 
 
 def _tolerance(tolerance, dtype):

@@ -18,14 +18,15 @@ from torchmag.parameters import Values
 SHIFT = 1.0
 
 
-def exchange_preconditioner(energy: Energy, values: Values, like: Tensor, scale: Tensor) -> Callable[[Tensor], Tensor]:
-    """Solve (SHIFT + exchange) z = v for a body that fills the mesh evenly; a close approximation for any other.
+def exchange_preconditioner(energy: Energy, values: Values, like: Tensor, scale: Tensor) -> Callable[..., Tensor]:
+    """Solve (shift + exchange) z = v, shift SHIFT or one for each sample, for a body that fills the mesh evenly; a close approximation for
+    any other.
 
     Exact in the cosines of an open axis and the waves of a periodic one, which diagonalise the element's stiffness and lumped
     mass at once.  Symmetric and positive in the metric of the body's own lumped moment whatever its shape.
 
     Args:
-        energy: Exchange terms in it are used; without any the result is v / SHIFT.
+        energy: Exchange terms in it are used; without any the result is v / shift.
         values: complete values of the energy.
         like: a vector field, for dtype and device.
         scale: max Ms per sample, A/m, (*batch, 1, *1).
@@ -33,15 +34,17 @@ def exchange_preconditioner(energy: Energy, values: Values, like: Tensor, scale:
     mesh, body = energy.mesh, values["magnet"]
     stiffness = [_total(given["A"] * body["fraction"], mesh) for given in _exchanges(energy, values)]
     if not stiffness:
-        return lambda v: v / SHIFT
+        return lambda v, shift=SHIFT: v / shift
     length2 = 2 * sum(stiffness) / (mu_0 * _total(body["M"], mesh)) / scale  # m^2
-    inverse = 1 / (SHIFT + length2 * _curvatures(mesh, like, energy.magnet.order))
+    stiff = length2 * _curvatures(mesh, like, energy.magnet.order)
+    inverse = 1 / (SHIFT + stiff)
     full = layout.to_nodes(like.new_ones(mesh.cells), mesh)
     mean = _total(body["M"], mesh) / math.prod(mesh.cells)
     share = body["mass"].unsqueeze(-mesh.dim - 1) / (full * mean)
 
-    def solve(v: Tensor) -> Tensor:
-        return _transform(_transform(share * v, mesh) * inverse, mesh) / _norm(mesh)
+    def solve(v: Tensor, shift: Tensor | None = None) -> Tensor:
+        own = inverse if shift is None else 1 / (shift + stiff)
+        return _transform(_transform(share * v, mesh) * own, mesh) / _norm(mesh)
 
     return solve
 

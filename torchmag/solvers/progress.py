@@ -22,6 +22,7 @@ class Progress:
         dt, error: memory of the step size control (see `Controller`).
         active, lost: samples that are under way, and that cannot go on, bool (*samples).
         evaluations: of the right-hand side, where they are counted.
+        descent: of a relaxation that goes downhill instead, what its `Descent` holds.
     """
 
     m: Tensor
@@ -34,6 +35,7 @@ class Progress:
     active: Tensor | None = None
     lost: Tensor | None = None
     evaluations: int = 0
+    descent: dict | None = None
 
     @property
     def begun(self) -> bool:

@@ -1,4 +1,4 @@
-"""Relaxation to equilibrium by overdamped dynamics."""
+"""Relaxation to the equilibrium of overdamped dynamics: downhill where all fields are those of an energy, else by the dynamics itself."""
 
 import math
 from collections.abc import Callable
@@ -14,8 +14,11 @@ from torchmag.llg import LLG
 from torchmag.parameters import Values
 from torchmag.solvers.adaptive import Controller, adaptive_steps
 from torchmag.solvers.bosh3 import BOSH3
+from torchmag.solvers.crowd import can_divide, some_values
+from torchmag.solvers.descent import Descent, Search, search
+from torchmag.solvers.downhill import Downhill
 from torchmag.solvers.implicit import Balance, attach
-from torchmag.solvers.landscape import make_landscape
+from torchmag.solvers.landscape import make_landscape, require_finite_fields
 from torchmag.solvers.progress import Progress
 from torchmag.solvers.resolution import warn_if_coarse
 from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
@@ -58,7 +61,11 @@ def relax(
     callback: Callable[[int, float, Tensor], None] | None = None,
     progress: Progress | None = None,
 ):
-    """Equilibrium of an LLG by overdamped dynamics, whatever its alpha, with drives held at time t.
+    """Equilibrium of an LLG: that of its overdamped dynamics, whatever its alpha, with drives held at time t.
+
+    Without torques m goes downhill in energy along the overdamped motion, by semi-implicit steps of at most 0.1 rad, the exchange implicit,
+    and near the bottom by L-BFGS (see `minimize`): the number of steps does not depend on the cell size.  With torques, terms that have
+    no energy, or parameters that depend on m, the overdamped dynamics is integrated.
 
     Args:
         llg: the equation; its torques act, its frozen nodes stay, its temperature is ignored.
@@ -94,10 +101,12 @@ def relax(
     values = llg.prepare(params)
     llg.check(values, m0.shape[: component_dim(llg.mesh)])
     if is_transformed((m0, *every_tensor(values, llg))):
-        m, record, _ = _run(llg, values, m0, float(t), tolerance, max_steps, callback, progress)
+        m, record, _ = _flow(llg, values, m0, float(t), tolerance, max_steps, callback, progress)
     else:
+        begun = progress is not None and progress.begun
+        run = _descend if _is_landscape(llg) and not begun else _flow
         with torch.no_grad():
-            m, record, residual = _run(llg, values, m0.detach(), float(t), tolerance, max_steps, callback, progress)
+            m, record, residual = run(llg, values, m0.detach(), float(t), tolerance, max_steps, callback, progress)
         resolved, live = trainable(values), leaves(llg)
         if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
             m = _with_gradient(llg, values, m, m0, as_time(t, "relax"), resolved, live, residual, tolerance)
@@ -119,8 +128,41 @@ def _with_gradient(llg, values, m, m0, t, resolved, live, residual, tolerance):
     return attach(Balance(field, values, resolved, live, landscape, "relax", residual, tolerance), m, m0)
 
 
-def _run(llg, values, m0, now, tolerance, max_steps, callback, progress):
-    """m, the record, and the residual of each sample."""
+def _is_landscape(llg):
+    """Whether every field is that of an energy."""
+    terms = [term for _, term in llg.energy.named_terms()]
+    follows_m = any("m" in drivers for part in (llg.energy.magnet, *terms) for drivers in part._drivers.values())
+    return not len(llg.torques) and not follows_m and all(term.has_energy for term in terms)
+
+
+def _descend(llg, values, m0, now, tolerance, max_steps, callback, progress):
+    """m, the record, and the residual of each sample, downhill."""
+    energy, own, t = llg.energy, values["energy"], as_time(now, "relax")
+    m = m0.expand(torch.broadcast_shapes(m0.shape, llg.forward(t, m0, values).shape))
+    landscape, m = make_landscape(energy, own, m, t, llg.frozen, "relax")
+    require_finite_fields(energy, own, m, t, "relax")
+    made = Search(None if progress is None or progress.descent is None else Descent(**progress.descent))
+
+    def after_step(steps, residual, m):
+        if progress is not None:
+            progress.m, progress.number, progress.descent = m, steps, vars(made.at)
+        if callback is not None:
+            callback(steps, residual, m)
+
+    def part(samples, m):
+        return make_landscape(energy, some_values(energy, own, samples), m, t, llg.frozen, "relax")[0]
+
+    found = search(landscape, part if can_divide(energy, own) else None, Downhill, m, tolerance, max_steps, after_step, made)
+    worst = float(found["residual"].amax())
+    return (
+        found["m"],
+        Relaxation(worst <= tolerance, worst, made.at.steps, made.at.evaluations),
+        found["residual"].squeeze(landscape.axes),
+    )
+
+
+def _flow(llg, values, m0, now, tolerance, max_steps, callback, progress):
+    """m, the record, and the residual of each sample, along the overdamped dynamics."""
     values = values | {"alpha": m0.new_full((), DAMPING)}
     system = llg_system(llg, values, m0, 0.0, 1.0)
     # Not compiled: only its shape counts.

@@ -1,0 +1,52 @@
+"""Relaxation without torques: downhill along the overdamped flow, then by L-BFGS."""
+
+import torch
+from torch import Tensor
+
+from torchmag.solvers.lbfgs import LBFGS
+from torchmag.solvers.sphere import Landscape
+
+# The flow is followed until this residual.
+FOLLOWED = 0.01
+# Largest turn of a step of the flow, rad; how far the gradient may be from that of an implicit step, and the change of the step size.
+TURN, ERROR = 0.1, 0.3
+SHRINK, GROW = 0.3, 2.0
+FIRST, LEFT = 0.1, 0.2
+
+
+class Downhill(LBFGS):
+    """Semi-implicit steps of dm/dt = -g, the exchange implicit, while the residual is large, so that a state ends in the basin that the
+    overdamped flow ends in; close to the bottom L-BFGS.
+
+    A step solves (1/dt + exchange) s = -g.  Where the exchange is all the curvature there is, the new gradient is -s/dt; dt is chosen so
+    that it is that to ERROR, and that no node turns by more than TURN.
+    """
+
+    def __init__(self, landscape: Landscape, size: Tensor, pairs=None, dt: Tensor | None = None, flows: Tensor | None = None):
+        super().__init__(landscape, size, pairs)
+        self.dt = FIRST * torch.ones_like(size) if dt is None else dt
+        self.flows = torch.ones_like(size, dtype=torch.bool) if flows is None else flows
+        self._gradient = None
+
+    @property
+    def memory(self) -> dict:
+        return super().memory | {"dt": self.dt, "flows": self.flows}
+
+    def direction(self, m: Tensor, g: Tensor) -> Tensor:
+        landscape = self.landscape
+        self.flows = self.flows & (landscape.longest(g) > FOLLOWED)
+        if not bool(self.flows.any()):
+            return super().direction(m, g)
+        step = -landscape.tangent(m, landscape.precondition(g, 1 / self.dt))
+        part = (TURN / landscape.longest(step).clamp(min=1e-30)).clamp(max=1.0)
+        self.dt = torch.where(self.flows, part * self.dt, self.dt)
+        step = part * step
+        return step if bool(self.flows.all()) else torch.where(self.flows, step, super().direction(m, g))
+
+    def learn(self, took: Tensor, s: Tensor, y: Tensor, g: Tensor) -> None:
+        super().learn(took, s, y, g)
+        if bool(self.flows.any()):
+            inner = self.landscape.inner
+            left = inner(g, s) / inner(g - y, s)
+            factor = torch.where(left > LEFT, GROW, torch.where(left < -0.2, SHRINK, 1.0)).to(self.dt.dtype)
+            self.dt = torch.where(took & self.flows, factor * self.dt, self.dt)
