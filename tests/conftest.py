@@ -1,8 +1,11 @@
+import os
 import warnings
 
 import pytest
 import torch
 
+# Numbers to the last bit, however slow the machine: what compiles by itself has tests of its own.
+os.environ.setdefault("TORCHMAG_COMPILE", "0")
 # The meshes of the tests are small: a second thread costs more than it gives.
 torch.set_num_threads(1)
 

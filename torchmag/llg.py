@@ -58,6 +58,7 @@ class LLG(Sealed, Parametric):
     """
 
     _compiler, _compiled, _compiles_steps = None, {}, False
+    _compilations = None
 
     def __init__(
         self,
@@ -134,32 +135,49 @@ class LLG(Sealed, Parametric):
         steps instead, one graph for each method: it takes three times as long to compile, a step less to run by what calls cost (half
         of it on a small film).  On CUDA these steps are CUDA graphs.
         """
-        kwargs = {"dynamic": False} | kwargs
-        if "isolate_recompiles" in inspect.signature(torch.compile).parameters:
-            kwargs = {"isolate_recompiles": True} | kwargs
         steps = kwargs.get("mode") == "reduce-overhead"
         if steps:
             del kwargs["mode"]
-        if kwargs.get("backend", "inductor") == "inductor" and not {"mode", "options"} & kwargs.keys():
-            kwargs["options"] = (
-                OPTIONS | (ON_CPU if self.reference.is_cpu else {}) | ({"triton.cudagraphs": True} if steps else {})
-            )
+        kwargs = self._options(kwargs, steps)
         return_memory()  # of what was set up before: graphs come to use the same memory at every call
         super().compile(*args, **kwargs)
         self._compiler = functools.partial(torch.compile, *args, **kwargs)
         self._compiled, self._compiles_steps = {}, steps
 
-    def compiled(self, name: str, function: Callable) -> Callable | None:
-        """A function that calls this equation, compiled like it, once for each name; None where the equation is not compiled."""
-        if self._compiler is None:
+    def _options(self, kwargs, steps=False):
+        """The arguments of torch.compile."""
+        if "isolate_recompiles" in inspect.signature(torch.compile).parameters:
+            kwargs = {"isolate_recompiles": True} | kwargs
+        if kwargs.get("backend", "inductor") == "inductor" and not {"mode", "options"} & kwargs.keys():
+            kwargs = kwargs | {
+                "options": OPTIONS | (ON_CPU if self.reference.is_cpu else {}) | ({"triton.cudagraphs": True} if steps else {})
+            }
+        return {"dynamic": False} | kwargs
+
+    def compiled(self, name: str, function: Callable, by_itself: bool = False) -> Callable | None:
+        """A function that calls this equation, compiled like it, once for each name.
+
+        None where the equation is not compiled, unless a call does so `by_itself`.
+        """
+        if self._compiler is None and not by_itself:
             return None
         if name not in self._compiled:
-            self._compiled[name] = self._compiler(function)
+            compiler = self._compiler or functools.partial(torch.compile, fullgraph=True, **self._options({}))
+            self._compiled = self._compiled | {name: compiler(function)}
         return self._compiled[name]
+
+    @property
+    def compilations(self) -> dict:
+        """What calls that compile by themselves know of this equation: see `solvers.compilation`."""
+        if self._compilations is None:
+            self._compilations = {}
+        return self._compilations
 
     def __getstate__(self):
         # Compiled code belongs to one process and one object.
-        return {name: value for name, value in super().__getstate__().items() if not name.startswith("_compile")}
+        return {
+            name: value for name, value in super().__getstate__().items() if not name.startswith(("_compile", "_compilations"))
+        }
 
     def effective_field(self, m: Tensor, t=0.0, values: Values | None = None) -> Tensor:
         """The field that m precesses about, of energy and torques together, A/m: (*batch, 3, *nodes)."""

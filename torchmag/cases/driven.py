@@ -104,7 +104,13 @@ def ring() -> list[Row]:
 
 
 CASES = (
-    Case("STT-03", "muMAG standard problem 5", "OOMMF on cells of 5 nm, run for torchmag; fidimag equal to 4e-4; limit of small cells", standard_problem_5, seconds=45),
+    Case(
+        "STT-03",
+        "muMAG standard problem 5",
+        "OOMMF on cells of 5 nm, run for torchmag; fidimag equal to 4e-4; limit of small cells",
+        standard_problem_5,
+        seconds=45,
+    ),
     Case("STT-05", "switching with a field-like torque", "OOMMF and mumax3 test/std5b.mx3; magnum.np", field_like, seconds=30),
     Case("STT-11", "walls on a ring driven by a current", "mumax3 test/zhangliPBC.mx3", ring, seconds=13),
 )

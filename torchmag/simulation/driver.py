@@ -18,6 +18,7 @@ from torchmag.simulation.loop import hysteresis_loop
 from torchmag.simulation.output import Quantities, attach
 from torchmag.simulation.results import Loop, Run
 from torchmag.simulation.running import Running
+from torchmag.solvers.compilation import require_choice
 from torchmag.solvers.progress import Progress
 from torchmag.solvers.relax import Relaxation, relax
 from torchmag.solvers.resolution import warn_if_coarse
@@ -50,6 +51,7 @@ class Simulation(Continued):
             the end of each call.  None: not by time.
         keep: also keep m at the end of each call, for programs that read `m` between two.
         progress: a bar on standard error; None: if that is a terminal.
+        compile: as in `tm.solve`.  A run that compiled on the way, "auto", is that of one that was stopped to rounding, not to the last bit.
 
     Raises:
         FileExistsError: the folder has a checkpoint and resume is not True.
@@ -73,10 +75,13 @@ class Simulation(Continued):
         interval: float | None = 900.0,
         keep: bool = True,
         progress: bool | None = None,
+        compile: str | bool = "auto",
     ):
+        require_choice(compile, "Simulation")
         super().__init__(llg, m0, folder, t, resume, interval, keep)
         default = "dopri5" if llg.temperature is None else "heun"
         self.options = {"method": method or default, "rtol": rtol, "atol": atol, "step": step}
+        self.compile = compile
         self.show, self.quantities = progress, Quantities(quantities or {"m": lambda m: average(m, llg.magnet)})
 
     def log(self, logger, every: float | str) -> None:
@@ -151,7 +156,8 @@ class Simulation(Continued):
                 self.between_steps()
 
             m, record = relax(
-                self.llg, progress.m, t=self._t, tolerance=tolerance, max_steps=max_steps, callback=after_step, progress=progress, info=True
+                self.llg, progress.m, t=self._t, tolerance=tolerance, max_steps=max_steps, callback=after_step, progress=progress, info=True,
+                compile=self.compile,
             )  # fmt: skip
             self._progress = Progress(m)
             self._leave(call, vars(record))

@@ -72,7 +72,7 @@ class Running:
         """
         sim, progress = self.sim, self.progress
         begun, start = progress.begun, progress.start if progress.begun else sim._t
-        system, steps = segment(sim.llg, progress, start, self.until, **sim.options)
+        system, steps = segment(sim.llg, progress, start, self.until, **sim.options, compile=sim.compile, title="run")
         sim._progress, self.system = progress, system
         if not begun:
             self._log_start(start)

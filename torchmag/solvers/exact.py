@@ -82,11 +82,15 @@ class Path:
         copies = [x.detach().requires_grad_() for x in self.resolved]
         wanted = [*copies, *self.live]
         plain = taped = self._system_with(copies)
-        if self.lean:
-            taped = replace(plain, function=lambda t, m, values: Rate.apply(replace(plain, values=values), t, m, *wanted))
+        lean = lambda plain: replace(
+            plain, function=lambda t, m, values: Rate.apply(replace(plain, values=values), t, m, *wanted)
+        )
+        taped = lean(plain) if self.lean else plain
+        replay, count = plain.replay and plain.replay(), len(self.moves)
         totals, adjoint = [None] * len(wanted), torch.zeros_like(cotangent[0])
         searched, drift, after = max(1, len(self.moves) // SEARCHED), torch.zeros_like(cotangent[0].sum()), self.end
-        for number, m in self.checkpoints.backwards(lambda number, m: self._again(number, plain, m).m1):
+        forwards = plain
+        for number, m in self.checkpoints.backwards(lambda number, m: self._again(number, forwards, m).m1):
             start = m.detach().requires_grad_()
             if number % searched == 0:
                 self._require_known(self.moves[number].t, plain, start, wanted)
@@ -96,6 +100,13 @@ class Path:
             ends, cotangents = self._cotangents(number, step, adjoint, cotangent)
             adjoint, *gradients = torch.autograd.grad(ends, [start, *wanted], cotangents, allow_unused=True)
             totals = [total if new is None else new if total is None else total + new for total, new in zip(totals, gradients)]
+            if replay is not None:
+                replay.consider(lambda number=number: 1 - number / count)
+                if replay.function is not None:
+                    plain, replay = replace(plain, function=replay.function), None
+                    taped = lean(plain) if self.lean else plain
+        if replay is not None:
+            replay.end()
         require_same(drift)
         return [adjoint + cotangent[0], *totals]
 

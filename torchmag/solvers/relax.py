@@ -14,6 +14,7 @@ from torchmag.llg import LLG
 from torchmag.parameters import Values
 from torchmag.solvers.adaptive import Controller, adaptive_steps
 from torchmag.solvers.bosh3 import BOSH3
+from torchmag.solvers.compilation import Later, nothing_known, require_choice
 from torchmag.solvers.crowd import can_divide, some_values
 from torchmag.solvers.descent import Descent, Search, search
 from torchmag.solvers.downhill import Downhill
@@ -60,6 +61,7 @@ def relax(
     params=None,
     callback: Callable[[int, float, Tensor], None] | None = None,
     progress: Progress | None = None,
+    compile: str | bool = "auto",
 ):
     """Equilibrium of an LLG: that of its overdamped dynamics, whatever its alpha, with drives held at time t.
 
@@ -77,6 +79,7 @@ def relax(
         params: values to use instead of the llg's, by full name.
         callback: called after each step with (step, residual, m).
         progress: where the search is, kept up to date from step to step; one that has begun goes on where it was.
+        compile: as in `solve`, of the dynamics where that is integrated.
 
     Returns:
         m, or (m, record).  Its gradient with respect to the parameters is that of the equilibrium (see `implicit`), which does not
@@ -88,6 +91,7 @@ def relax(
         ResolutionWarning: the cells are too large for m (see `max_angle`); once for a magnet.
     """
     require_llg(llg, m0, "relax")
+    require_choice(compile, "relax")
     max_steps = as_count("relax: max_steps", max_steps)
     if tolerance is None:
         tolerance = 1e-6 if m0.dtype == torch.float64 else 1e-4
@@ -101,12 +105,12 @@ def relax(
     values = llg.prepare(params)
     llg.check(values, m0.shape[: component_dim(llg.mesh)])
     if is_transformed((m0, *every_tensor(values, llg))):
-        m, record, _ = _flow(llg, values, m0, float(t), tolerance, max_steps, callback, progress)
+        m, record, _ = _flow(llg, values, m0, float(t), tolerance, max_steps, callback, progress, False)
     else:
         begun = progress is not None and progress.begun
         run = _descend if _is_landscape(llg) and not begun else _flow
         with torch.no_grad():
-            m, record, residual = run(llg, values, m0.detach(), float(t), tolerance, max_steps, callback, progress)
+            m, record, residual = run(llg, values, m0.detach(), float(t), tolerance, max_steps, callback, progress, compile)
         resolved, live = trainable(values), leaves(llg)
         if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
             m = _with_gradient(llg, values, m, m0, as_time(t, "relax"), resolved, live, residual, tolerance)
@@ -135,7 +139,7 @@ def _is_landscape(llg):
     return not len(llg.torques) and not follows_m and all(term.has_energy for term in terms)
 
 
-def _descend(llg, values, m0, now, tolerance, max_steps, callback, progress):
+def _descend(llg, values, m0, now, tolerance, max_steps, callback, progress, compile):
     """m, the record, and the residual of each sample, downhill."""
     energy, own, t = llg.energy, values["energy"], as_time(now, "relax")
     m = m0.expand(torch.broadcast_shapes(m0.shape, llg.forward(t, m0, values).shape))
@@ -161,13 +165,13 @@ def _descend(llg, values, m0, now, tolerance, max_steps, callback, progress):
     )
 
 
-def _flow(llg, values, m0, now, tolerance, max_steps, callback, progress):
+def _flow(llg, values, m0, now, tolerance, max_steps, callback, progress, compile):
     """m, the record, and the residual of each sample, along the overdamped dynamics."""
     values = values | {"alpha": m0.new_full((), DAMPING)}
-    system = llg_system(llg, values, m0, 0.0, 1.0)
     # Not compiled: only its shape counts.
     rate = llg.forward(torch.as_tensor(now, dtype=torch.float64), m0, values)
     m = m0.expand(torch.broadcast_shapes(m0.shape, rate.shape))
+    system = llg_system(llg, values, m, 0.0, 1.0, compile, "relax")
     require_unit_length(llg, values, m, "relax")
     axes = tuple(range(component_dim(llg.mesh), 0))
 
@@ -202,8 +206,9 @@ def _flow(llg, values, m0, now, tolerance, max_steps, callback, progress):
 
             return function and at_now
 
+        later = system.later and _Counted(system.later, counted)
         return replace(
-            system, function=counted(system.function), stage=counted(system.stage), whole=None, error=error,
+            system, function=counted(system.function), stage=counted(system.stage), whole=None, error=error, later=later,
             diagnose=lambda _, m: system.diagnose(now, m), part=system.part and (lambda _, samples: held(system.of(samples))),
         )  # fmt: skip
 
@@ -218,12 +223,28 @@ def _flow(llg, values, m0, now, tolerance, max_steps, callback, progress):
             if progress is not None:
                 progress.evaluations = evaluations
             steps, m, residual = steps + 1, step.m1, to_residual(step.k1)
+            if system.later is not None:
+                system.later.consider(nothing_known)
             if callback is not None:
                 callback(steps, float(residual.max()), m)
             if steps >= max_steps:
                 break
+    if system.later is not None:
+        system.later.end()
     worst = float(residual.max())
     return m, Relaxation(worst <= tolerance, worst, steps, evaluations), residual
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """A `Later` whose calls are counted."""
+
+    later: Later
+    counted: Callable
+
+    @property
+    def function(self):
+        return self.counted(self.later.function)
 
 
 def _residual(llg: LLG, values: Values, largest: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

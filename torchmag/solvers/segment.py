@@ -27,13 +27,16 @@ def segment(
     atol: float = 1e-5,
     step: float | None = None,
     max_steps: int = 1_000_000_000,
+    compile: str | bool = False,
+    title: str = "segment",
 ) -> tuple[System, Iterator[Step]]:
     """The accepted steps of `tm.solve(llg, progress.m, (t0, t1))`, without gradients: the very same numbers.
 
     Args:
         progress: kept up to date from step to step.  One that has begun goes on where it was: its interval must be the same.
         t0, t1: the interval, s; where it begins and ends, not where the progress is.
-        method, rtol, atol, step, max_steps: as in `tm.solve`.
+        method, rtol, atol, step, max_steps, compile: as in `tm.solve`.
+        title: of who calls.
 
     Returns:
         What is integrated (for `Step.at`), and the steps.  `progress.m` has the batch of the parameters from here on.
@@ -52,7 +55,7 @@ def segment(
         values = without_noise(llg, values, progress.m)
         if not progress.begun:
             progress.m, progress.start = _expanded(llg, values, t0, progress.m), t0
-    system = llg_system(llg, values, progress.m, rtol, atol)
+    system = llg_system(llg, values, progress.m, rtol, atol, compile, title)
     return system, _steps(llg, system, method, t0, t1, progress, step, rtol, atol, max_steps)
 
 

@@ -1,5 +1,6 @@
 """Time integration of the LLG equation."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from numbers import Real
 
@@ -11,6 +12,7 @@ from torchmag.llg import LLG
 from torchmag.solvers.adaptive import adaptive_steps
 from torchmag.solvers.adjoint import adjoint_solution
 from torchmag.solvers.bosh3 import BOSH3
+from torchmag.solvers.compilation import require_choice
 from torchmag.solvers.dopri5 import DOPRI5
 from torchmag.solvers.exact import Solution, make_path
 from torchmag.solvers.fixed import fixed_steps
@@ -47,6 +49,7 @@ def solve(
     params: Mapping[str, Tensor] | None = None,
     callback: Callable[[float, float, Tensor], None] | None = None,
     check: bool = True,
+    compile: str | bool = "auto",
 ) -> Tensor:
     """Integrate dm/dt = llg(t, m) and return m at the requested times.
 
@@ -78,6 +81,9 @@ def solve(
         params: values to use instead of the llg's, by full name (see `LLG.prepare`).
         callback: called after each accepted step with (t, dt, m), m without a graph where a gradient is to come; t and dt are
             tensors (*batch) where samples have steps of their own.
+        compile: "auto": once runs of an equation have taken some seconds, and go on for longer than compiling takes, its stages are
+            compiled and the run goes on with them, at the same numbers to rounding; said by the logger "torchmag".  True: from the
+            start.  False: not, beyond what `llg.compile()` did.  With the variable TORCHMAG_COMPILE=0 "auto" is False.
 
     Returns:
         (len(t), *batch, 3, *nodes); the first entry is m0.
@@ -87,8 +93,10 @@ def solve(
             of a batch that cannot go on alone is NaN from there on, with a DivergedWarning that names it.
     Warns:
         ResolutionWarning: the cells are too large for m at the last time (see `max_angle`); once for a magnet, not with a temperature.
+        RuntimeWarning: compiling failed; the run goes on without.
     """
     require_llg(llg, m0, "solve")
+    require_choice(compile, "solve")
     times = require_times(t)
     if llg.temperature is not None and isinstance(method, _Default):
         method = "heun"
@@ -105,7 +113,9 @@ def solve(
     m, taped = m0.expand(torch.broadcast_shapes(m0.shape, rate.shape)), rate.requires_grad
     del rate
     require_unit_length(llg, values, m, "solve")
-    system = llg_system(llg, values, m, rtol, atol)
+    if is_transformed((m, *every_tensor(values, llg))):
+        compile = False
+    system = llg_system(llg, values, m, rtol, atol, compile, "solve")
 
     def steps(m):
         for accepted in accepted_steps(llg, system, method, times, m, step, rtol, atol, max_steps):
@@ -123,7 +133,7 @@ def solve(
         found = Solution.apply(path, m, *path.resolved, *path.live)
     else:
         outputs = Outputs(times, m)
-        quiet = (system.stage or system.whole) is not None and not needed and not taped
+        quiet = (system.stage or system.whole or system.later) is not None and not needed and not taped
         for accepted in _without_tape(steps(m)) if quiet else steps(m):
             for hit in outputs.hits(accepted):
                 outputs.add(hit, hit.state(accepted, times[hit.position], system))
@@ -161,12 +171,28 @@ def accepted_steps(
     """The accepted steps of a method from m, or from a progress that has begun, which then goes with one interval."""
     tableau = OWN.get(method) or foreign_tableau(method)
     if method == "heun":
-        return heun_steps(llg, system, times, m, step, max_steps, progress)
-    if tableau is None:
-        return foreign_steps(system, method, times, m, step, rtol, atol, max_steps, progress)
-    if step is None:
-        return adaptive_steps(system, tableau, times[0], times[-1], m, max_steps=max_steps, progress=progress)
-    return fixed_steps(system, tableau, times, m, dt=step, max_steps=max_steps, progress=progress)
+        steps = heun_steps(llg, system, times, m, step, max_steps, progress)
+    elif tableau is None:
+        steps = foreign_steps(system, method, times, m, step, rtol, atol, max_steps, progress)
+    elif step is None:
+        steps = adaptive_steps(system, tableau, times[0], times[-1], m, max_steps=max_steps, progress=progress)
+    else:
+        steps = fixed_steps(system, tableau, times, m, dt=step, max_steps=max_steps, progress=progress)
+    return steps if system.later is None else _considered(steps, system.later, times)
+
+
+def _considered(steps, later, times):
+    """The steps; after each it is considered to compile."""
+    earliest = lambda t: float(torch.as_tensor(t).min())
+    part = lambda first, end: (earliest(end) - earliest(first)) / (times[-1] - earliest(first))
+    first = None
+    try:
+        for step in steps:
+            first = step.t if first is None else first
+            later.consider(functools.partial(part, first, step.end))
+            yield step
+    finally:
+        later.end()
 
 
 def require_times(t) -> list[float]:

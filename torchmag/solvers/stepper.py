@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchmag.errors import NonFiniteError
 from torchmag.samples import Samples
+from torchmag.solvers.compilation import Later
 from torchmag.solvers.tableau import Tableau
 
 # Times and step sizes are numbers, or float64 tensors (*samples) with one for each sample of a batch.
@@ -32,6 +33,8 @@ class System:
         stage: (t, m, h, weights, stages, end, values) -> (state, rate) in one compiled graph, for use without a tape; None if
             nothing is compiled.  The state is m + h sum_i w_i k_i, projected where `end` holds.
         whole: (tableau, t, dt, m, k, values) -> (m1, k1, error, middle), a step in one compiled graph, likewise.
+        later: in place of `stage`, what becomes one on the way.
+        replay: gives what becomes a compiled `function` on the way, for steps made once more with a tape; None if nothing does.
     """
 
     function: Callable[[Time, Tensor, Any], Tensor]
@@ -43,6 +46,8 @@ class System:
     whole: Callable[..., tuple[Tensor, ...]] | None = None
     part: Callable[["System", Samples], "System"] | None = None
     share: float = 1.0
+    later: Later | None = None
+    replay: Callable[[], Later] | None = None
 
     def of(self, samples: Samples) -> "System":
         """That of some samples, at the same values."""
@@ -50,14 +55,19 @@ class System:
 
     def rate(self, t: Time, m: Tensor) -> Tensor:
         """dm/dt at the system's values."""
-        if self.stage is not None and not torch.is_grad_enabled():
-            return self.stage(t, m, 0.0, (), (), False, self.values)[1]
+        if (stage := self._compiled_stage()) is not None:
+            return stage(t, m, 0.0, (), (), False, self.values)[1]
         return self.function(t, m, self.values)
+
+    def _compiled_stage(self):
+        if torch.is_grad_enabled():
+            return None
+        return self.stage if self.later is None else self.later.function
 
     def staged(self, t: Time, m: Tensor, h: float | Tensor, weights, stages, end: bool = False) -> tuple[Tensor, Tensor]:
         """The state m + h sum_i w_i k_i, projected at the end of a step, and the rate there."""
-        if self.stage is not None and not torch.is_grad_enabled():
-            return self.stage(t, m, h, weights, stages, end, self.values)
+        if (stage := self._compiled_stage()) is not None:
+            return stage(t, m, h, weights, stages, end, self.values)
         state = combine(m, h, weights, stages)
         state = self.project(state) if end else state
         return state, self.rate(t, state)

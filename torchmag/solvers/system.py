@@ -11,6 +11,7 @@ from torchmag import layout
 from torchmag.energy import Energy
 from torchmag.llg import LLG
 from torchmag.parameters import Values
+from torchmag.solvers.compilation import Later, may_compile
 from torchmag.solvers.crowd import FEW, LARGE, can_divide, some_values
 from torchmag.solvers.stepper import System, combine, spread, stages_of
 from torchmag.term import check_field
@@ -19,8 +20,12 @@ from torchmag.term import check_field
 STAGES = 7
 
 
-def llg_system(llg: LLG, values: Values, m: Tensor, rtol: float, atol: float) -> System:
+def llg_system(
+    llg: LLG, values: Values, m: Tensor, rtol: float, atol: float, compile: str | bool = False, title: str = ""
+) -> System:
     """Right-hand side, projection to unit length, and error norm of an LLG with resolved values.
+
+    `compile`, of an equation that is not compiled: whether it becomes so on the way (see `compilation`), for the call of this title.
 
     The error of a step is the root mean square, over the magnetic nodes, of the length of its error vector, in units of
     atol + rtol (|m| = 1); one for each sample.
@@ -34,7 +39,7 @@ def llg_system(llg: LLG, values: Values, m: Tensor, rtol: float, atol: float) ->
 
     def part(system, samples):
         own = {"error": norm(samples.take(weight, mesh.dim)), "values": some_values(llg, system.values, samples)}
-        return replace(system, **own, function=plain, stage=None, whole=None)
+        return replace(system, **own, function=plain, stage=None, whole=None, later=None, replay=None)
 
     def plain(t, m, values):
         return llg.forward(torch.as_tensor(t, dtype=torch.float64), m, values)
@@ -55,10 +60,35 @@ def llg_system(llg: LLG, values: Values, m: Tensor, rtol: float, atol: float) ->
         whole=_compiled_step(llg),
         part=part if can_divide(llg, values) else None,
         share=1.0 if llg._compiled_call_impl is None else FEW if m.numel() >= LARGE else 0.0,
+        **_on_the_way(llg, m, compile, title),
     )
 
 
-def _compiled_stage(llg, m):
+def _on_the_way(llg, m, compile, title):
+    """See `System.later` and `System.replay`."""
+    if llg._compiler is not None or _hooked(llg) or not may_compile(compile):
+        return {}
+    dim = layout.component_dim(llg.mesh)
+
+    def stage(t, m, h, weights, stages, end, values):
+        state = combine(m, h, weights, stages)
+        state = layout.normalize(state, dim) if end else state
+        return state, llg.forward(torch.as_tensor(t, dtype=torch.float64), state, values)
+
+    def rate(t, m, values):
+        return llg.forward(torch.as_tensor(t, dtype=torch.float64), m, values)
+
+    def compiled_rate():
+        compiled = llg.compiled("rate", llg.forward, True)
+        return lambda t, m, values: compiled(torch.as_tensor(t, dtype=torch.float64), m.contiguous(), values)
+
+    return {
+        "later": Later(llg, title, compile, m, lambda: _compiled_stage(llg, m, True), stage),
+        "replay": lambda: Later(llg, f"{title}, backwards", compile, m, compiled_rate, rate),
+    }
+
+
+def _compiled_stage(llg, m, by_itself=False):
     """See `System.stage`: of an equation that was compiled, as every stage of every step calls it, so that nothing compiles anew."""
     dim = layout.component_dim(llg.mesh)
 
@@ -69,7 +99,7 @@ def _compiled_stage(llg, m):
         state = torch.where(end, layout.normalize(state, dim), state)
         return state, llg.forward(t, state, values)
 
-    compiled = None if llg._compiles_steps or _hooked(llg) else llg.compiled("stage", one)
+    compiled = None if llg._compiles_steps or _hooked(llg) else llg.compiled("stage", one, by_itself)
     if compiled is None:
         return None
     ends = {end: torch.tensor(end, device=m.device) for end in (False, True)}
