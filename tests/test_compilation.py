@@ -74,6 +74,19 @@ def test_relaxation_with_a_torque(at_once):
     )
 
 
+def test_minimize_relax_hysteresis(at_once):
+    llg, loop = equation(), torch.tensor([[1e5, 1e3, 0.0], [-1e5, 1e3, 0.0]])
+    calls = {
+        "relax": lambda **o: tm.relax(llg, start(), **o),
+        "minimize": lambda **o: tm.minimize(llg.energy, start(), **o),
+        "hysteresis": lambda **o: tm.hysteresis(llg.energy, start(), loop, term="zeeman", **o),
+    }
+    for name, call in calls.items():
+        expected = call(compile=False)
+        torch.testing.assert_close(call(), expected, rtol=0, atol=1e-6, msg=name)
+    assert compilation.DONE in llg.compilations.values() and compilation.DONE in llg.energy.compilations.values()
+
+
 def test_a_simulation(at_once, tmp_path):
     sim = tm.Simulation(equation(), start(), tmp_path)
     sim.run(T[-1])
@@ -159,6 +172,8 @@ def test_choices(choice, tmp_path):
     for call in (
         lambda: tm.solve(equation(), start(), T, compile=choice),
         lambda: tm.relax(equation(), start(), compile=choice),
+        lambda: tm.minimize(equation().energy, start(), compile=choice),
+        lambda: tm.hysteresis(equation().energy, start(), [(0.0, 0.0, 1e5)], compile=choice),
         lambda: tm.Simulation(equation(), start(), tmp_path, compile=choice),
     ):
         with pytest.raises(ValueError, match=wrong):

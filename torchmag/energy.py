@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from torchmag import layout
+from torchmag.compiled import Compiled
 from torchmag.errors import FormError
 from torchmag.forms import Scalar, compile_form
 from torchmag.forms.compiler import signature
@@ -16,7 +17,7 @@ from torchmag.staggered import make_kernel, vary_together
 from torchmag.term import Term, match_batch
 
 
-class Energy(Term):
+class Energy(Compiled, Term):
     """An energy of the magnetisation on one Magnet.
 
     A subclass gives `_density_map(m, values)` in J/m^3 per cell and `_variation(m, values)`, dE/dm at the nodes divided by the

@@ -1,15 +1,13 @@
 """The Landau-Lifshitz-Gilbert equation as a Module."""
 
 import functools
-import inspect
-import re
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from torchmag import layout
 from torchmag.allocator import return_memory
+from torchmag.compiled import Compiled
 from torchmag.constants import gamma_0
 from torchmag.energy import Energy, Sum
 from torchmag.forms import Scalar
@@ -20,23 +18,8 @@ from torchmag.term import as_time, check_field, node_mask
 from torchmag.thermal import ThermalField
 from torchmag.torque import Torque
 
-# Whose code stands still while a program runs, as torch.compile names it: the frame's own module, torch and torchmag.
-_OUR_CODE = re.compile(r"G\['(?!__import_)|G\['__import_torch(mag)?(_dot_|'])")
-_CODE = {"MODULE_MATCH", "CLOSURE_MATCH", "FUNCTION_MATCH", "BUILTIN_MATCH", "CLASS_MATCH"}
 
-
-def _guards(entries):
-    """Which guards to check at each call: not whether the functions of torch and torchmag are what they were, a third of them."""
-    return [not (entry.guard_type in _CODE and _OUR_CODE.match(entry.name)) for entry in entries]
-
-
-# A thread should have that many numbers to work on at least: waking one takes as long as ten thousand additions.
-OPTIONS = {"cpp.min_chunk_size": 2**13, "size_asserts": False, "guard_filter_fn": _guards}
-# On a CPU a neighbour's value is sooner computed twice than written and read again.
-ON_CPU = {"realize_reads_threshold": 32, "realize_acc_reads_threshold": 32}
-
-
-class LLG(Sealed, Parametric):
+class LLG(Compiled, Sealed, Parametric):
     """dm/dt = -gamma / (1 + alpha^2) [m x H + alpha m x (m x H)]  (Abert et al. 2024, Eq. 1).
 
     `llg(t, m)` is the right-hand side that torchdiffeq integrates: a pure function of its arguments.
@@ -57,8 +40,7 @@ class LLG(Sealed, Parametric):
         TypeError, ValueError: parameters of a wrong kind, shape or sign.
     """
 
-    _compiler, _compiled, _compiles_steps = None, {}, False
-    _compilations = None
+    _compiles_steps = False
 
     def __init__(
         self,
@@ -138,46 +120,11 @@ class LLG(Sealed, Parametric):
         steps = kwargs.get("mode") == "reduce-overhead"
         if steps:
             del kwargs["mode"]
-        kwargs = self._options(kwargs, steps)
+        kwargs = self._compile_options(kwargs, steps)
         return_memory()  # of what was set up before: graphs come to use the same memory at every call
         super().compile(*args, **kwargs)
         self._compiler = functools.partial(torch.compile, *args, **kwargs)
         self._compiled, self._compiles_steps = {}, steps
-
-    def _options(self, kwargs, steps=False):
-        """The arguments of torch.compile."""
-        if "isolate_recompiles" in inspect.signature(torch.compile).parameters:
-            kwargs = {"isolate_recompiles": True} | kwargs
-        if kwargs.get("backend", "inductor") == "inductor" and not {"mode", "options"} & kwargs.keys():
-            kwargs = kwargs | {
-                "options": OPTIONS | (ON_CPU if self.reference.is_cpu else {}) | ({"triton.cudagraphs": True} if steps else {})
-            }
-        return {"dynamic": False} | kwargs
-
-    def compiled(self, name: str, function: Callable, by_itself: bool = False) -> Callable | None:
-        """A function that calls this equation, compiled like it, once for each name.
-
-        None where the equation is not compiled, unless a call does so `by_itself`.
-        """
-        if self._compiler is None and not by_itself:
-            return None
-        if name not in self._compiled:
-            compiler = self._compiler or functools.partial(torch.compile, fullgraph=True, **self._options({}))
-            self._compiled = self._compiled | {name: compiler(function)}
-        return self._compiled[name]
-
-    @property
-    def compilations(self) -> dict:
-        """What calls that compile by themselves know of this equation: see `solvers.compilation`."""
-        if self._compilations is None:
-            self._compilations = {}
-        return self._compilations
-
-    def __getstate__(self):
-        # Compiled code belongs to one process and one object.
-        return {
-            name: value for name, value in super().__getstate__().items() if not name.startswith(("_compile", "_compilations"))
-        }
 
     def effective_field(self, m: Tensor, t=0.0, values: Values | None = None) -> Tensor:
         """The field that m precesses about, of energy and torques together, A/m: (*batch, 3, *nodes)."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from torchmag.llg import LLG
+from torchmag.compiled import Compiled
+from torchmag.energy import Energy
 
 _log = logging.getLogger("torchmag")
 
@@ -29,7 +30,7 @@ class Later:
     """Compiled code that a call comes to use.
 
     Attributes:
-        llg: the equation; it remembers for which shapes it was compiled, and the seconds that calls took without.
+        owner: the equation or the energy; it remembers for which shapes it was compiled, and the seconds that calls took without.
         title: of who calls.
         choice: "auto" or True.
         m: the state, for its shape.
@@ -38,7 +39,7 @@ class Later:
         function: what to call; None as long as nothing is compiled.
     """
 
-    llg: LLG
+    owner: Compiled
     title: str
     choice: str | bool
     m: Tensor
@@ -49,7 +50,7 @@ class Later:
 
     def __post_init__(self):
         self.key = self.plain.__name__, tuple(self.m.shape), self.m.dtype
-        self.known = self.llg.compilations
+        self.known = self.owner.compilations
         if self.choice is True or self.known.get(self.key) == DONE:
             self._begin()
 
@@ -115,6 +116,22 @@ class Later:
 
 
 DONE, FAILED = "done", "failed"
+
+
+def later_field(owner: Compiled, energy: Energy, m: Tensor, choice: str | bool, title: str) -> Later | None:
+    """The field of an energy, (m, t, values) -> H, compiled on the way; None if that may not be."""
+    hooked = owner._forward_hooks or owner._forward_pre_hooks or owner._compiler is not None
+    if hooked or energy._compiled_call_impl is not None or not may_compile(choice):
+        return None
+
+    def field(m, t, values):
+        return energy.field(m, t, values)
+
+    def compiled():
+        call = owner.compiled("field", energy.field, True)
+        return lambda m, t, values: call(m.contiguous(), t, values)
+
+    return Later(owner, title, choice, m, compiled, field)
 
 
 def nothing_known() -> None:

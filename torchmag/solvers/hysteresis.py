@@ -9,6 +9,7 @@ from torchmag.energies import Zeeman
 from torchmag.energy import Energy, Sum
 from torchmag.errors import ConvergenceError
 from torchmag.parameters import as_data
+from torchmag.solvers.compilation import require_choice
 from torchmag.solvers.minimize import minimize
 
 
@@ -26,6 +27,7 @@ def hysteresis(
     info: bool = False,
     params: Mapping[str, Tensor] | None = None,
     callback: Callable[[int, Tensor, Tensor], None] | None = None,
+    compile: str | bool = "auto",
 ):
     """Minima of the energy at one applied field after another, each from the last one's m.
 
@@ -41,7 +43,7 @@ def hysteresis(
             is added.
         info: also return the list of `Minimization` records, one per field, and go on where the tolerance was not reached.
         callback: called after each field with (index, H, m).
-        t, tolerance, max_steps, method, frozen, params: as in `minimize`.
+        t, tolerance, max_steps, method, frozen, params, compile: as in `minimize`.
 
     Returns:
         m at every field, (F, *batch, 3, *nodes), or (m, records).  Gradients are those of each equilibrium, as in `minimize`.
@@ -53,13 +55,14 @@ def hysteresis(
         raise TypeError(f"hysteresis: energy is a {type(energy).__name__}, expected an energy term or a torchmag.Sum{hint}")
     if params is not None and not isinstance(params, Mapping):
         raise TypeError(f"hysteresis: params is a {type(params).__name__}, expected a mapping from full names to tensors")
+    require_choice(compile, "hysteresis")
     fields = applied_fields(fields, energy)
     energy, name, params = with_field(energy, term, dict(params or {}))
     found, records, m = [], [], m0
     for index, H in enumerate(fields):
         m, record = minimize(
             energy, m, t=t, tolerance=tolerance, max_steps=max_steps, method=method, frozen=frozen, info=True,
-            params={**params, name: H},
+            params={**params, name: H}, compile=compile,
         )  # fmt: skip
         found.append(m)
         records.append(record)

@@ -8,14 +8,20 @@ from torchmag.energy import Energy, Sum
 from torchmag.errors import NonFiniteError
 from torchmag.layout import component_dim
 from torchmag.parameters import Values
+from torchmag.solvers.compilation import Later, nothing_known
 from torchmag.solvers.precondition import exchange_preconditioner
 from torchmag.solvers.sphere import Landscape
 from torchmag.solvers.system import require_unit_vectors
 from torchmag.term import node_mask
 
 
-def make_landscape(energy: Energy, values: Values, m: Tensor, t: Tensor, frozen, title: str) -> tuple[Landscape, Tensor]:
+def make_landscape(
+    energy: Energy, values: Values, m: Tensor, t: Tensor, frozen, title: str, later: Later | None = None
+) -> tuple[Landscape, Tensor]:
     """The landscape, and m expanded to the batch of the fields.
+
+    Args:
+        later: the field of the energy, compiled on the way.
 
     Raises:
         ValueError: m is not of unit length in the body.
@@ -35,7 +41,15 @@ def make_landscape(energy: Energy, values: Values, m: Tensor, t: Tensor, frozen,
     weight = share / (moment + (moment == 0))
     Ms = layout.expand_to_cells(body["Ms"], mesh).amax(axes[1:], keepdim=True).unsqueeze(dim)
     precondition = exchange_preconditioner(energy, complete, m, Ms)
-    return Landscape(lambda m: energy.field(m, t, values) / Ms * moving, weight, moving, precondition, axes), m
+
+    def field(m):
+        call = energy.field
+        if later is not None:
+            later.consider(nothing_known)
+            call = later.function or call
+        return call(m, t, values) / Ms * moving
+
+    return Landscape(field, weight, moving, precondition, axes), m
 
 
 def require_finite_fields(energy: Energy, values: Values, m: Tensor, t: Tensor, title: str) -> None:

@@ -12,6 +12,7 @@ from torchmag.energy import Energy
 from torchmag.errors import ConvergenceError
 from torchmag.layout import component_dim
 from torchmag.solvers.bb import BarzilaiBorwein
+from torchmag.solvers.compilation import later_field, require_choice
 from torchmag.solvers.crowd import can_divide, some_values
 from torchmag.solvers.descent import Search, search
 from torchmag.solvers.implicit import Balance, attach
@@ -55,6 +56,7 @@ def minimize(
     params: Mapping[str, Tensor] | None = None,
     callback: Callable[[int, float, Tensor], None] | None = None,
     progress: Search | None = None,
+    compile: str | bool = "auto",
 ):
     """A minimum of the energy near m0, with drives held at time t.
 
@@ -77,6 +79,7 @@ def minimize(
         params: values to use instead of the energy's, by full name (see `Energy.prepare`).
         callback: called after each step with (step, residual, m).
         progress: where the search is, kept up to date from step to step; one that has begun goes on where it was.
+        compile: as in `solve`, of the field.
 
     Returns:
         m, or (m, record).  Its gradient with respect to the parameters is that of the equilibrium (see `implicit`), which does not
@@ -95,6 +98,7 @@ def minimize(
     check_field(m0, energy.magnet, "minimize")
     tolerance = _tolerance(tolerance, m0.dtype)
     max_steps = as_count("minimize: max_steps", max_steps)
+    require_choice(compile, "minimize")
     if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"minimize: method = {method!r}, expected one of {', '.join(METHODS)}")
     if not isinstance(t, Real | Tensor) or not math.isfinite(t):
@@ -106,7 +110,8 @@ def minimize(
         raise TypeError("minimize: transforms of torch.func do not reach through it; use torch.autograd, or relax")
     with torch.no_grad():
         energy.check(values, m0.shape[: component_dim(energy.mesh)])
-        landscape, start = make_landscape(energy, values, m0.detach(), now, frozen, "minimize")
+        later = later_field(energy, energy, m0, compile, "minimize")
+        landscape, start = make_landscape(energy, values, m0.detach(), now, frozen, "minimize", later)
         require_finite_fields(energy, values, start, now, "minimize")
 
         def part(samples, m):
@@ -115,6 +120,8 @@ def minimize(
         part = part if can_divide(energy, values) and energy._compiled_call_impl is None else None
         progress = progress or Search()
         found = search(landscape, part, METHODS[method], start, tolerance, max_steps, callback, progress)
+        if later is not None:
+            later.end()
     m, residual, at = found["m"], found["residual"], progress.at
     record = Minimization(float(residual.amax()) <= tolerance, float(residual.amax()), at.steps, at.evaluations)
     resolved, live = trainable(values), leaves(energy)

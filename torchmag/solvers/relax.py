@@ -14,7 +14,7 @@ from torchmag.llg import LLG
 from torchmag.parameters import Values
 from torchmag.solvers.adaptive import Controller, adaptive_steps
 from torchmag.solvers.bosh3 import BOSH3
-from torchmag.solvers.compilation import Later, nothing_known, require_choice
+from torchmag.solvers.compilation import Later, later_field, nothing_known, require_choice
 from torchmag.solvers.crowd import can_divide, some_values
 from torchmag.solvers.descent import Descent, Search, search
 from torchmag.solvers.downhill import Downhill
@@ -79,7 +79,7 @@ def relax(
         params: values to use instead of the llg's, by full name.
         callback: called after each step with (step, residual, m).
         progress: where the search is, kept up to date from step to step; one that has begun goes on where it was.
-        compile: as in `solve`, of the dynamics where that is integrated.
+        compile: as in `solve`.
 
     Returns:
         m, or (m, record).  Its gradient with respect to the parameters is that of the equilibrium (see `implicit`), which does not
@@ -143,7 +143,8 @@ def _descend(llg, values, m0, now, tolerance, max_steps, callback, progress, com
     """m, the record, and the residual of each sample, downhill."""
     energy, own, t = llg.energy, values["energy"], as_time(now, "relax")
     m = m0.expand(torch.broadcast_shapes(m0.shape, llg.forward(t, m0, values).shape))
-    landscape, m = make_landscape(energy, own, m, t, llg.frozen, "relax")
+    later = later_field(llg, energy, m, compile, "relax")
+    landscape, m = make_landscape(energy, own, m, t, llg.frozen, "relax", later)
     require_finite_fields(energy, own, m, t, "relax")
     made = Search(None if progress is None or progress.descent is None else Descent(**progress.descent))
 
@@ -157,6 +158,8 @@ def _descend(llg, values, m0, now, tolerance, max_steps, callback, progress, com
         return make_landscape(energy, some_values(energy, own, samples), m, t, llg.frozen, "relax")[0]
 
     found = search(landscape, part if can_divide(energy, own) else None, Downhill, m, tolerance, max_steps, after_step, made)
+    if later is not None:
+        later.end()
     worst = float(found["residual"].amax())
     return (
         found["m"],
