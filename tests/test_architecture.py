@@ -13,7 +13,7 @@ ROOT = pathlib.Path(torchmag.__file__).parent
 
 # Each room may import from itself and from the rooms on earlier lines.
 ORDER = (
-    {"allocator", "compiled", "constants", "errors", "native", "sealed"},
+    {"allocator", "bar", "compiled", "constants", "errors", "native", "sealed"},
     {"checkpoint"},
     {"mesh"},
     {"layout", "forms", "noise", "geometry", "samples"},

@@ -1,11 +1,13 @@
 """Parameter sweeps: one function over a grid of points, in this process or in jobs."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 
 import torch
 
+from torchmag.bar import told
 from torchmag.errors import SweepError
 
 
@@ -15,6 +17,7 @@ def sweep(
     executor: Executor | None = None,
     *,
     batch: int | None = None,
+    progress: bool | None = None,
 ) -> list:
     """Call a function at every point of a grid.
 
@@ -27,6 +30,7 @@ def sweep(
             dask.distributed Client, submitit's executors.  The function, its points and results must then pickle.
             Default: in this process, one after another.
         batch: points per call.
+        progress: a bar with what is left on standard error: True, False, or None: on a terminal after two seconds.
 
     Returns:
         The results, in the order of the points.
@@ -43,12 +47,13 @@ def sweep(
     if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
         raise ValueError(f"sweep: batch = {batch!r}, expected a number of points, at least 1")
     jobs = [points[start : start + (batch or 1)] for start in range(0, len(points), batch or 1)]
-    submit = _here if executor is None else executor.submit
-    futures = [submit(_run, function, job, batch is not None) for job in jobs]
+    call = functools.partial(_run, function)
+    # In this process each job is done when its turn comes.
+    futures = [None if executor is None else executor.submit(call, job, batch is not None) for job in jobs]
     results, errors = [], {}
-    for job, future in zip(jobs, futures):
+    for job, future in told(list(zip(jobs, futures)), "sweep", progress):
         try:
-            results += future.result()
+            results += call(job, batch is not None) if future is None else future.result()
         except Exception as error:  # whatever a job dies of, the others count
             errors |= dict.fromkeys(range(len(results), len(results) + len(job)), error)
             results += [None] * len(job)
@@ -94,13 +99,3 @@ def _run(function, points, together) -> list:
 def _stacked(values):
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     return torch.tensor(values, dtype=torch.get_default_dtype()) if numbers else values
-
-
-def _here(function, *arguments) -> Future:
-    """A call in this process, as a future."""
-    future = Future()
-    try:
-        future.set_result(function(*arguments))
-    except Exception as error:
-        future.set_exception(error)
-    return future

@@ -7,10 +7,10 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from torchmag.bar import Bar, in_units
 from torchmag.errors import ConvergenceError
 from torchmag.llg import LLG
 from torchmag.observables import average
-from torchmag.simulation.bar import Bar, in_units
 from torchmag.simulation.continued import Continued
 from torchmag.simulation.events import as_events
 from torchmag.simulation.identity import digest
@@ -156,8 +156,8 @@ class Simulation(Continued):
                 self.between_steps()
 
             m, record = relax(
-                self.llg, progress.m, t=self._t, tolerance=tolerance, max_steps=max_steps, callback=after_step, progress=progress, info=True,
-                compile=self.compile,
+                self.llg, progress.m, t=self._t, tolerance=tolerance, max_steps=max_steps, callback=after_step, search=progress, info=True,
+                compile=self.compile, progress=False,
             )  # fmt: skip
             self._progress = Progress(m)
             self._leave(call, vars(record))

@@ -33,7 +33,7 @@ def hysteresis_loop(sim, fields, state: dict, options: dict, bar) -> Loop:
             search = Search(None if state["search"] is None else Descent(**state["search"]))
             m, record = minimize(
                 energy, state["m"], t=sim._t, frozen=llg.frozen, info=True, params={name: fields[index]}, callback=after_step,
-                progress=search, compile=sim.compile, **settings
+                search=search, compile=sim.compile, progress=False, **settings
             )  # fmt: skip
             row = {"m": average(m, llg.magnet), "converged": record.converged, "steps": record.steps}
             _log(sim, fields[index], m)

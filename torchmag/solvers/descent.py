@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from torchmag.bar import Bar
 from torchmag.samples import Samples
 from torchmag.solvers.sphere import Landscape
 
@@ -133,7 +134,7 @@ def descend(landscape: Landscape, make: Callable[..., Method], at: Descent, tole
         yield at
 
 
-def search(
+def descended(
     landscape: Landscape,
     part: Callable[[Samples, Tensor], Landscape] | None,
     make: Callable[..., Method],
@@ -166,6 +167,17 @@ def search(
             whole = at.whole(axes)
             callback(at.steps, float(whole["residual"].amax()), whole["m"])
     return at.whole(axes)
+
+
+def told(bar: Bar, tolerance: float, callback: Callable | None) -> Callable[[int, float, Tensor], None]:
+    """A callback of steps that also says on the bar where the search is."""
+
+    def after_step(steps, residual, m):
+        bar.near(residual, tolerance, f" step {steps}, residual {residual:.2g}")
+        if callback is not None:
+            callback(steps, residual, m)
+
+    return after_step
 
 
 def begin(landscape: Landscape, m: Tensor) -> Descent:

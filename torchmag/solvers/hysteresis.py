@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from torchmag.bar import told
 from torchmag.energies import Zeeman
 from torchmag.energy import Energy, Sum
 from torchmag.errors import ConvergenceError
@@ -28,6 +29,7 @@ def hysteresis(
     params: Mapping[str, Tensor] | None = None,
     callback: Callable[[int, Tensor, Tensor], None] | None = None,
     compile: str | bool = "auto",
+    progress: bool | None = None,
 ):
     """Minima of the energy at one applied field after another, each from the last one's m.
 
@@ -43,7 +45,7 @@ def hysteresis(
             is added.
         info: also return the list of `Minimization` records, one per field, and go on where the tolerance was not reached.
         callback: called after each field with (index, H, m).
-        t, tolerance, max_steps, method, frozen, params, compile: as in `minimize`.
+        t, tolerance, max_steps, method, frozen, params, compile, progress: as in `minimize`.
 
     Returns:
         m at every field, (F, *batch, 3, *nodes), or (m, records).  Gradients are those of each equilibrium, as in `minimize`.
@@ -59,10 +61,10 @@ def hysteresis(
     fields = applied_fields(fields, energy)
     energy, name, params = with_field(energy, term, dict(params or {}))
     found, records, m = [], [], m0
-    for index, H in enumerate(fields):
+    for index, H in enumerate(told(fields, "hysteresis", progress)):
         m, record = minimize(
             energy, m, t=t, tolerance=tolerance, max_steps=max_steps, method=method, frozen=frozen, info=True,
-            params={**params, name: H}, compile=compile,
+            params={**params, name: H}, compile=compile, progress=False,
         )  # fmt: skip
         found.append(m)
         records.append(record)

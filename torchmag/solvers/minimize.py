@@ -8,13 +8,14 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from torchmag.bar import Bar
 from torchmag.energy import Energy
 from torchmag.errors import ConvergenceError
 from torchmag.layout import component_dim
 from torchmag.solvers.bb import BarzilaiBorwein
 from torchmag.solvers.compilation import later_field, require_choice
 from torchmag.solvers.crowd import can_divide, some_values
-from torchmag.solvers.descent import Search, search
+from torchmag.solvers.descent import Search, descended, told
 from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape, require_finite_fields
 from torchmag.solvers.lbfgs import LBFGS
@@ -55,8 +56,9 @@ def minimize(
     info: bool = False,
     params: Mapping[str, Tensor] | None = None,
     callback: Callable[[int, float, Tensor], None] | None = None,
-    progress: Search | None = None,
+    search: Search | None = None,
     compile: str | bool = "auto",
+    progress: bool | None = None,
 ):
     """A minimum of the energy near m0, with drives held at time t.
 
@@ -78,8 +80,8 @@ def minimize(
         info: also return a `Minimization` record, and do not raise if the tolerance was not reached.
         params: values to use instead of the energy's, by full name (see `Energy.prepare`).
         callback: called after each step with (step, residual, m).
-        progress: where the search is, kept up to date from step to step; one that has begun goes on where it was.
-        compile: as in `solve`, of the field.
+        search: where it is, kept up to date from step to step; one that has begun goes on where it was.
+        compile, progress: as in `solve`.
 
     Returns:
         m, or (m, record).  Its gradient with respect to the parameters is that of the equilibrium (see `implicit`), which does not
@@ -118,11 +120,13 @@ def minimize(
             return make_landscape(energy, some_values(energy, values, samples), m, now, frozen, "minimize")[0]
 
         part = part if can_divide(energy, values) and energy._compiled_call_impl is None else None
-        progress = progress or Search()
-        found = search(landscape, part, METHODS[method], start, tolerance, max_steps, callback, progress)
+        search = search or Search()
+        with Bar("minimize", 0, 1, progress) as bar:
+            after_step = told(bar, tolerance, callback)
+            found = descended(landscape, part, METHODS[method], start, tolerance, max_steps, after_step, search)
         if later is not None:
             later.end()
-    m, residual, at = found["m"], found["residual"], progress.at
+    m, residual, at = found["m"], found["residual"], search.at
     record = Minimization(float(residual.amax()) <= tolerance, float(residual.amax()), at.steps, at.evaluations)
     resolved, live = trainable(values), leaves(energy)
     if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):

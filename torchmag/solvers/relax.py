@@ -8,6 +8,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from torchmag.bar import Bar
 from torchmag.errors import ConvergenceError
 from torchmag.layout import component_dim
 from torchmag.llg import LLG
@@ -16,7 +17,7 @@ from torchmag.solvers.adaptive import Controller, adaptive_steps
 from torchmag.solvers.bosh3 import BOSH3
 from torchmag.solvers.compilation import Later, later_field, nothing_known, require_choice
 from torchmag.solvers.crowd import can_divide, some_values
-from torchmag.solvers.descent import Descent, Search, search
+from torchmag.solvers.descent import Descent, Search, descended, told
 from torchmag.solvers.downhill import Downhill
 from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape, require_finite_fields
@@ -60,8 +61,9 @@ def relax(
     info: bool = False,
     params=None,
     callback: Callable[[int, float, Tensor], None] | None = None,
-    progress: Progress | None = None,
+    search: Progress | None = None,
     compile: str | bool = "auto",
+    progress: bool | None = None,
 ):
     """Equilibrium of an LLG: that of its overdamped dynamics, whatever its alpha, with drives held at time t.
 
@@ -78,8 +80,8 @@ def relax(
         info: also return a `Relaxation` record, and do not raise if the tolerance was not reached.
         params: values to use instead of the llg's, by full name.
         callback: called after each step with (step, residual, m).
-        progress: where the search is, kept up to date from step to step; one that has begun goes on where it was.
-        compile: as in `solve`.
+        search: where it is, kept up to date from step to step; one that has begun goes on where it was.
+        compile, progress: as in `solve`.
 
     Returns:
         m, or (m, record).  Its gradient with respect to the parameters is that of the equilibrium (see `implicit`), which does not
@@ -105,12 +107,13 @@ def relax(
     values = llg.prepare(params)
     llg.check(values, m0.shape[: component_dim(llg.mesh)])
     if is_transformed((m0, *every_tensor(values, llg))):
-        m, record, _ = _flow(llg, values, m0, float(t), tolerance, max_steps, callback, progress, False)
+        m, record, _ = _flow(llg, values, m0, float(t), tolerance, max_steps, callback, search, False)
     else:
-        begun = progress is not None and progress.begun
+        begun = search is not None and search.begun
         run = _descend if _is_landscape(llg) and not begun else _flow
-        with torch.no_grad():
-            m, record, residual = run(llg, values, m0.detach(), float(t), tolerance, max_steps, callback, progress, compile)
+        with torch.no_grad(), Bar("relax", 0, 1, progress) as bar:
+            after_step = told(bar, tolerance, callback)
+            m, record, residual = run(llg, values, m0.detach(), float(t), tolerance, max_steps, after_step, search, compile)
         resolved, live = trainable(values), leaves(llg)
         if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
             m = _with_gradient(llg, values, m, m0, as_time(t, "relax"), resolved, live, residual, tolerance)
@@ -139,25 +142,24 @@ def _is_landscape(llg):
     return not len(llg.torques) and not follows_m and all(term.has_energy for term in terms)
 
 
-def _descend(llg, values, m0, now, tolerance, max_steps, callback, progress, compile):
+def _descend(llg, values, m0, now, tolerance, max_steps, callback, at, compile):
     """m, the record, and the residual of each sample, downhill."""
     energy, own, t = llg.energy, values["energy"], as_time(now, "relax")
     m = m0.expand(torch.broadcast_shapes(m0.shape, llg.forward(t, m0, values).shape))
     later = later_field(llg, energy, m, compile, "relax")
     landscape, m = make_landscape(energy, own, m, t, llg.frozen, "relax", later)
     require_finite_fields(energy, own, m, t, "relax")
-    made = Search(None if progress is None or progress.descent is None else Descent(**progress.descent))
+    made = Search(None if at is None or at.descent is None else Descent(**at.descent))
 
     def after_step(steps, residual, m):
-        if progress is not None:
-            progress.m, progress.number, progress.descent = m, steps, vars(made.at)
-        if callback is not None:
-            callback(steps, residual, m)
+        if at is not None:
+            at.m, at.number, at.descent = m, steps, vars(made.at)
+        callback(steps, residual, m)
 
     def part(samples, m):
         return make_landscape(energy, some_values(energy, own, samples), m, t, llg.frozen, "relax")[0]
 
-    found = search(landscape, part if can_divide(energy, own) else None, Downhill, m, tolerance, max_steps, after_step, made)
+    found = descended(landscape, part if can_divide(energy, own) else None, Downhill, m, tolerance, max_steps, after_step, made)
     if later is not None:
         later.end()
     worst = float(found["residual"].amax())

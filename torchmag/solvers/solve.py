@@ -7,6 +7,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from torchmag.bar import Bar
 from torchmag.layout import component_dim
 from torchmag.llg import LLG
 from torchmag.solvers.adaptive import adaptive_steps
@@ -50,6 +51,7 @@ def solve(
     callback: Callable[[float, float, Tensor], None] | None = None,
     check: bool = True,
     compile: str | bool = "auto",
+    progress: bool | None = None,
 ) -> Tensor:
     """Integrate dm/dt = llg(t, m) and return m at the requested times.
 
@@ -84,6 +86,7 @@ def solve(
         compile: "auto": once runs of an equation have taken some seconds, and go on for longer than compiling takes, its stages are
             compiled and the run goes on with them, at the same numbers to rounding; said by the logger "torchmag".  True: from the
             start.  False: not, beyond what `llg.compile()` did.  With the variable TORCHMAG_COMPILE=0 "auto" is False.
+        progress: a bar with what is left on standard error: True, False, or None: on a terminal, once two seconds have gone by.
 
     Returns:
         (len(t), *batch, 3, *nodes); the first entry is m0.
@@ -98,6 +101,7 @@ def solve(
     require_llg(llg, m0, "solve")
     require_choice(compile, "solve")
     times = require_times(t)
+    bar = Bar("solve", times[0], times[-1], progress)
     if llg.temperature is not None and isinstance(method, _Default):
         method = "heun"
     max_steps, memory = checked_options(method, rtol, atol, step, max_steps, gradient, memory)
@@ -118,16 +122,19 @@ def solve(
     system = llg_system(llg, values, m, rtol, atol, compile, "solve")
 
     def steps(m):
-        for accepted in accepted_steps(llg, system, method, times, m, step, rtol, atol, max_steps):
-            yield accepted
-            if callback is not None:
-                callback(*_end_and_length(accepted), accepted.m1)
+        with bar:
+            for accepted in accepted_steps(llg, system, method, times, m, step, rtol, atol, max_steps):
+                bar.at(accepted.end)
+                yield accepted
+                if callback is not None:
+                    callback(*_end_and_length(accepted), accepted.m1)
 
     resolved, live = trainable(values), leaves(llg)
     needed = torch.is_grad_enabled() and (m.requires_grad or bool(resolved or live))
     if gradient == "adjoint":
         options = _adjoint_options(method, rtol, atol, step, max_steps, times)
-        found = adjoint_solution(llg, system, times, m, resolved, live, options, check)
+        with bar:
+            found = adjoint_solution(llg, system, times, m, resolved, live, options, check)
     elif needed and can_repeat(method) and not is_transformed((m, *every_tensor(values, llg))):
         path = make_path(system, times, steps, m, resolved, live, _stages(method), memory)
         found = Solution.apply(path, m, *path.resolved, *path.live)
