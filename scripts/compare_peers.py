@@ -1,8 +1,11 @@
 """The LLG right-hand side of torchmag beside that of other packages: one problem, one machine, in turns.
 
     python scripts/compare_peers.py --peers ~/.cache/torchmag-peers --oommf ~/oommf/oommf.tcl --plot ratios.png
+    python scripts/compare_peers.py --peers ~/.cache/torchmag-peers --problem disk --meshes 128x128x1 512x512x1 64x64x64
 
-Exchange (13e-12 J/m), demagnetising field, Ms = 8e5 A/m, alpha = 0.02, cells of 5 x 5 x 3 nm^3, m random.  --peers is a virtual environment
+Exchange (13e-12 J/m), demagnetising field, Ms = 8e5 A/m, alpha = 0.02, cells of 5 x 5 x 3 nm^3, m random.  --problem film: with uniaxial
+anisotropy, interface DMI and an applied field, cells of 1 nm; disk: the same in a disk (of 64x64x64 a cylinder); disk-maps: and A, Ku and D differ
+from cell to cell by 10 %; OOMMF has the first problem only.  --peers is a virtual environment
 that is made on first use.  Every package has a process of its own; within a turn each is timed once, so that other load hits all alike;
 the minimum over the turns counts.  "convolution" is that of our demagnetising field alone, the floor that its transforms set.  OOMMF is timed as a run: the wall time that more steps take, over the evaluations that they make, and so
 with the overhead of its stages.  With --integrate all are (the protocol of Abert et al. 2024, Fig. 6): each integrates STEPS steps of 1 fs, by
@@ -29,6 +32,9 @@ PACKAGES = {
     "mumax+": (),  # built from source by the user, for CUDA only
 }
 STEPS, STEP = 20, 1e-15
+# A and D in J/m and J/m^2, Ku in J/m^3, H in A/m along z.
+MATERIAL = {"Ms": 1e6, "A": 1.3e-11, "Ku": 8e5, "D": 3e-3, "H": 8e4, "alpha": 0.1}
+PROBLEMS = ("exchange", "film", "disk", "disk-maps")
 MIF = """# MIF 2.1
 Parameter limit 10
 set size [list {size}]
@@ -49,16 +55,17 @@ def main():
     options = arguments()
     if options.worker:
         return work(options.worker, options.meshes[0], options)
-    print(machine() + f"; {options.dtype}, {options.threads} threads; ms, minimum over {options.turns} turns")
+    print(machine() + f"; {options.problem}, {options.dtype}, {options.threads} threads; ms, minimum over {options.turns} turns")
     floor = [] if options.integrate else ["torchmag convolution"]
-    names = ["torchmag", "torchmag compiled", *floor, *available(options.peers)] + (["oommf"] if options.oommf else [])
+    own = [f"torchmag order {order}{kind}" for order in options.orders for kind in ("", " compiled")]
+    names = [*own, *floor, *available(options.peers)] + (["oommf"] if options.oommf and options.problem == "exchange" else [])
     print("| mesh | " + " | ".join(names) + " | fastest peer / ours | ours / convolution |\n|" + "---|" * (len(names) + 3))
     found, memory = {}, {}
     for mesh in options.meshes:
         row, memory[mesh] = compare(mesh, names, options)
         found[mesh] = row
         peers = [row[name] for name in names if not name.startswith("torchmag") and row[name]]
-        compiled, alone = row["torchmag compiled"], row.get("torchmag convolution")
+        compiled, alone = row[own[1]], row.get("torchmag convolution")
         ratios = [
             f"{min(peers) / compiled:.2f}" if peers and compiled else "-",
             f"{compiled / alone:.2f}" if compiled and alone else "-",
@@ -84,6 +91,10 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--meshes", nargs="+", default=MESHES)
+    parser.add_argument("--problem", default="exchange", choices=PROBLEMS)
+    parser.add_argument(
+        "--orders", nargs="+", type=int, default=[6, 2], help="of accuracy in space, of torchmag; the first counts in the ratios"
+    )
     parser.add_argument("--dtype", default="float64", choices=["float32", "float64"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--integrate", action="store_true", help="time runs over their evaluations, not calls")
@@ -126,6 +137,7 @@ def available(peers):
 def compare(mesh, names, options):
     """{name: ms} and {name: MB} on one mesh; None where a package fails."""
     given = ["--meshes", mesh, "--dtype", options.dtype, "--threads", str(options.threads), *["--integrate"] * options.integrate]
+    given += ["--problem", options.problem]
     workers = {name: start_worker(name, __file__, given, options) for name in names if name != "oommf"}
     times, memory = {name: [] for name in names}, {}
     for turn in range(options.turns + 1):
@@ -173,7 +185,8 @@ def work(name, mesh, options):
     makers = {"torchmag": ours, "neuralmag": neuralmag, "magnum.np": magnumnp, "mumax+": mumaxplus}
     before_it = []
     maker = makers[name.split()[0]]
-    call, integrate = maker(n, options.dtype, options.threads, name, lambda: before_it.append(memory()))
+    imported = lambda: before_it.append(memory())
+    call, integrate = maker(n, options.dtype, options.threads, name, imported, options.problem)
     if options.integrate:
         call = integrate
     for line in sys.stdin:
@@ -196,7 +209,23 @@ def memory():
     return 1024 * int(status["VmHWM"].split()[0])
 
 
-def ours(n, dtype, threads, name, imported):
+def material(n, problem):
+    """Cell size, which cells are magnetic or None, and the parameters, numpy arrays where they are maps."""
+    import numpy as np
+
+    if problem == "exchange":
+        return (5e-9, 5e-9, 3e-9), None, {"Ms": 8e5, "A": 1.3e-11, "alpha": 0.02}
+    found, inside = dict(MATERIAL), None
+    if problem != "film":
+        x, y = (np.arange(count) + 0.5 - count / 2 for count in n[:2])
+        inside = np.broadcast_to(((x[:, None] / n[0]) ** 2 + (y / n[1]) ** 2 < 0.25)[..., None], n)
+    if problem == "disk-maps":
+        draw = np.random.default_rng(0)
+        found |= {name: found[name] * (1 + 0.1 * draw.uniform(-1, 1, n)) for name in ("A", "Ku", "D")}
+    return (1e-9,) * 3, inside, found
+
+
+def ours(n, dtype, threads, name, imported, problem):
     import torch
 
     import torchmag as tm
@@ -204,13 +233,23 @@ def ours(n, dtype, threads, name, imported):
     imported()
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
-    mesh = tm.Mesh(n[:2] if n[2] == 1 else n, (5e-9, 5e-9, 3e-9))
-    film = tm.Magnet(mesh, 8e5, dtype=getattr(torch, dtype))
+    dx, inside, given = material(n, problem)
+    mesh = tm.Mesh(n[:2] if n[2] == 1 else n, dx)
+    of_cells = lambda x: torch.as_tensor(x.copy()).reshape(mesh.cells) if hasattr(x, "shape") else x
+    order = {} if name.endswith("convolution") else {"order": int(name.split()[2])}
+    fraction = None if inside is None else of_cells(inside)
+    film = tm.Magnet(mesh, given["Ms"], fraction=fraction, dtype=getattr(torch, dtype), **order)
     demag = tm.Demag(film)
     if name.endswith("convolution"):
         M = torch.randn(3, *mesh.cells, dtype=film.reference.dtype)
         return lambda: demag._cell_field(M), None
-    llg = tm.LLG(tm.Exchange(film, 1.3e-11) + demag, alpha=0.02)
+    energy = tm.Exchange(film, of_cells(given["A"])) + demag
+    if "Ku" in given:
+        energy = (
+            energy + tm.UniaxialAnisotropy(film, of_cells(given["Ku"]), (0, 0, 1)) + tm.InterfaceDMI(film, of_cells(given["D"]))
+        )
+        energy = energy + tm.Zeeman(film, (0, 0, given["H"]))
+    llg = tm.LLG(energy, alpha=given["alpha"])
     inputs = torch.zeros((), dtype=torch.float64), tm.random(mesh, seed=1).to(film.reference), llg.prepare()
     if name.endswith("compiled"):
         llg.compile(fullgraph=True, mode="reduce-overhead")  # for runs: whole steps
@@ -222,19 +261,30 @@ def ours(n, dtype, threads, name, imported):
     return lambda: llg(*inputs), integrate
 
 
-def neuralmag(n, dtype, threads, name, imported):
+def neuralmag(n, dtype, threads, name, imported, problem):
     import neuralmag as nm
     import numpy as np
 
     imported()
-    state = nm.State(nm.Mesh(list(n[:2] if n[2] == 1 else n), [5e-9, 5e-9, 3e-9], [0.0, 0.0, 0.0]))
-    state.material.Ms, state.material.A, state.material.alpha = 8e5, 1.3e-11, 0.02
+    dx, inside, given = material(n, problem)
+    cells = n[:2] if n[2] == 1 else n
+    state = nm.State(nm.Mesh(list(cells), list(dx), [0.0, 0.0, 0.0]))
+    of_cells = lambda x: nm.CellFunction(state, tensor=state.tensor(x.reshape(cells))) if hasattr(x, "shape") else x
+    if inside is not None:
+        state.rho = of_cells(np.where(inside, 1.0, state.eps))
+    state.material.Ms, state.material.A, state.material.alpha = given["Ms"], of_cells(given["A"]), given["alpha"]
+    terms = {"exchange": nm.ExchangeField(), "demag": nm.DemagField()}
+    if "Ku" in given:
+        state.material.Ku, state.material.Ku_axis = of_cells(given["Ku"]), [0, 0, 1]
+        state.material.Di, state.material.Di_axis = of_cells(given["D"]), [0, 0, 1]
+        terms |= {"anisotropy": nm.UniaxialAnisotropyField(), "dmi": nm.InterfaceDMIField()}
+        terms["applied"] = nm.ExternalField(state.tensor([0.0, 0.0, given["H"]]))
     state.m = nm.VectorFunction(state).fill((1.0, 0, 0))
     m = np.random.default_rng(1).normal(size=tuple(state.m.tensor.shape))
     m /= np.linalg.norm(m, axis=-1, keepdims=True)
-    nm.ExchangeField().register(state, "exchange")
-    nm.DemagField().register(state, "demag")
-    nm.TotalField("exchange", "demag").register(state)
+    for term, field in terms.items():
+        field.register(state, term)
+    nm.TotalField(*terms).register(state)
     if name.endswith("torch"):
         import torch
         from neuralmag.backends.torch.llg_solver_torch import llg_rhs
@@ -267,7 +317,7 @@ def neuralmag(n, dtype, threads, name, imported):
     return lambda: rate(0.0, m).block_until_ready(), integrate
 
 
-def magnumnp(n, dtype, threads, name, imported):
+def magnumnp(n, dtype, threads, name, imported, problem):
     import magnumnp as mn
     import torch
 
@@ -275,11 +325,19 @@ def magnumnp(n, dtype, threads, name, imported):
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
     torch.set_default_dtype(getattr(torch, dtype))
-    state = mn.State(mn.Mesh(n, (5e-9, 5e-9, 3e-9)))
-    state.material = {"Ms": 8e5, "A": 1.3e-11, "alpha": 0.02}
+    dx, inside, given = material(n, problem)
+    state = mn.State(mn.Mesh(n, dx))
+    of_cells = lambda x: torch.tensor(x.copy())[..., None] if hasattr(x, "shape") else x
+    Ms = given["Ms"] if inside is None else torch.tensor(inside.copy())[..., None] * given["Ms"]
+    state.material = {"Ms": Ms, "A": of_cells(given["A"]), "alpha": given["alpha"]}
+    terms = [mn.DemagField(), mn.ExchangeField()]
+    if "Ku" in given:
+        state.material["Ku"], state.material["Ku_axis"] = of_cells(given["Ku"]), [0, 0, 1]
+        state.material["Di"] = of_cells(given["D"])
+        terms += [mn.UniaxialAnisotropyField(), mn.InterfaceDMIField(), mn.ExternalField(torch.tensor([0.0, 0.0, given["H"]]))]
     m = torch.nn.functional.normalize(torch.randn(*n, 3), dim=-1)
     state.m = m
-    llg = mn.LLGSolver([mn.DemagField(), mn.ExchangeField()])
+    llg = mn.LLGSolver(terms)
     calls = [0]
 
     def counted(*arguments, **options):
@@ -298,8 +356,11 @@ def magnumnp(n, dtype, threads, name, imported):
     return lambda: llg.dm(0.0, m, state), integrate
 
 
-def mumaxplus(n, dtype, threads, name, imported):
+def mumaxplus(n, dtype, threads, name, imported, problem):
     import mumaxplus as mp
+
+    if problem != "exchange":
+        raise SystemExit("mumax+ is compared on exchange and stray field")
 
     imported()
     magnet = mp.Ferromagnet(mp.World((5e-9, 5e-9, 3e-9)), mp.Grid(n))
@@ -343,6 +404,11 @@ def column(table, title):
     return [float(line.split()[number]) for line in table.splitlines() if not line.startswith("#")]
 
 
+def _ours(names):
+    """What the others are compared with: the first that is compiled."""
+    return next(name for name in names if name.endswith("compiled"))
+
+
 def plot_axes():
     import matplotlib.pyplot as plt
 
@@ -355,7 +421,7 @@ def plot(found, names, path):
     figure, axes = plot_axes()
     for name in names:
         if not name.startswith("torchmag"):
-            ratios = {mesh: row[name] / row["torchmag compiled"] for mesh, row in found.items() if row[name]}
+            ratios = {mesh: row[name] / row[_ours(names)] for mesh, row in found.items() if row[name]}
             axes.semilogy(ratios.keys(), ratios.values(), "o", label=name)
     axes.axhline(1, color="black", linewidth=0.5)
     axes.set(xlabel="cells", ylabel="time / that of torchmag, compiled")
@@ -372,7 +438,7 @@ def plot_growth(found, names, path):
     for number, name in enumerate(names):
         for film in (True, False):
             points = {cells(mesh): row[name] for mesh, row in found.items() if row[name] and mesh.endswith("x1") == film}
-            style = {"linewidth": 2.5 if name == "torchmag compiled" else 1, "color": f"C{number}"}
+            style = {"linewidth": 2.5 if name == _ours(names) else 1, "color": f"C{number}"}
             axes.loglog(points.keys(), points.values(), "o-" if film else "s--", label=name if film else None, **style)
     axes.set(xlabel="cells (dashed: as many along each axis)", ylabel="ms for one right-hand side")
     figure.legend(loc="outside right center")
