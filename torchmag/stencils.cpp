@@ -270,7 +270,16 @@ private:
 // Where a body ends along an axis: which of its links, or of its nodes, have `reach` links before and behind them (1), and the others that are
 // there, a node with a link on one side at least, each with a row of its own by how many links there are before and behind it.
 template <class T> struct Ends {
-    struct Odd { long place, node, in_line; int row; };  // place: of the link or node; node: that itself, or the one before the link
+    struct Odd {
+        long place, node, in_line;  // place: of the link or node; node: that itself, or the one before the link
+        int row;
+
+        // Whether a thread has the nodes on its line of the axis.
+        bool is_of(Shape along, const Team& team) const {
+            const long lines = along.inner > 1 ? along.inner : along.outer, own = along.inner > 1 ? in_line % along.inner : node / along.n;
+            return own >= team.first(lines) && own < team.last(lines);
+        }
+    };
     std::vector<T> regular;
     std::vector<Odd> odd;
 
@@ -540,8 +549,8 @@ private:
             }
             team.wait();
             bands[a].template apply<Band<T>::ADDED>(work, y, along.outer, along.inner, T(1), team);
-            if (team.rank == 0)
-                for (const auto& odd : ends.odd) rows.around(odd, along, [&](long node, T w) { y[node] += w * x[odd.node]; });
+            for (const auto& odd : ends.odd)
+                if (odd.is_of(along, team)) rows.around(odd, along, [&](long node, T w) { y[node] += w * x[odd.node]; });
         }
         team.wait();
     }
@@ -776,8 +785,8 @@ private:
         for (long i = team.first(size); i < team.last(size); ++i) work[i] = ends.regular[i] * x[i];
         team.wait();
         bands[0].template apply<Band<T>::SET>(work, y, along.outer, along.inner, T(1), team);
-        if (team.rank == 0)
-            for (const auto& odd : ends.odd) rows.around(odd, along, [&](long node, T w) { y[node] += w * x[odd.place]; });
+        for (const auto& odd : ends.odd)
+            if (odd.is_of(along, team)) rows.around(odd, along, [&](long node, T w) { y[node] += w * x[odd.place]; });
         team.wait();
     }
 

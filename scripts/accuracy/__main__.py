@@ -21,6 +21,7 @@ STUDIES = (
     "cube",
     "sp4",
     "sp3",
+    "sp5",
     "vortex",
     "gyration",
     "edges",

@@ -41,6 +41,7 @@ def tables():
     found["sp3"] = lines(read("sp3"), ["n"], value="L", form="{:.4f}".format)
     for name, value in (("sp4", "error"), ("sp4 half", "half")):
         found[name] = lines(read("sp4"), ["field", "h"], value, by=[False, True])
+    found["sp5"] = lines(read("sp5"), ["h"], by=[True])
     found["vortex"] = lines(read("vortex"), ["quantity", "h"], by=[["energy", "<m_z>"], True])
     found["gyration"] = lines([row for row in read("gyration") if row["error"] < 100], ["h"])
     found["edges"] = lines(read("edges"), ["study", "h"])
