@@ -1,7 +1,9 @@
 """A training iteration of torchmag beside SpinTorch's: a film of 100 x 100 cells of 50 nm whose map of Ms trains, RK4 steps of 20 ps.
 
     git clone https://github.com/a-papp/SpinTorch ~/SpinTorch
-    python scripts/compare_training.py --spintorch ~/SpinTorch
+    python scripts/compare_training.py --spintorch ~/SpinTorch --python ~/.cache/torchmag-peers/bin/python
+
+(--python: a Python that has torch, numba and what else SpinTorch asks for.)
 
 YIG, 20 nm thick, Ms = 140 kA/m, A = 3.65 pJ/m, 60 mT along y; a line source of 4 GHz on the left; the value is the squared m_x at a point on the
 right at the last time.  Each has a process of its own; the least of TURNS counts.  "value" is without a gradient, "training" the value and its gradient with respect to Ms.
@@ -33,7 +35,8 @@ def main():
         options.spintorch
     )
     for name in names:
-        command = [sys.executable, __file__, "--worker", name, *sys.argv[1:]]
+        python = options.python if name == "SpinTorch" else sys.executable
+        command = [python, __file__, "--worker", name, *sys.argv[1:]]
         answer = subprocess.run(
             command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": str(options.threads)}
         )
@@ -44,6 +47,7 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spintorch", type=Path, help="a checkout of SpinTorch")
+    parser.add_argument("--python", default=sys.executable, help="that runs SpinTorch")
     parser.add_argument("--cells", type=int, default=100)
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--threads", type=int, default=1)
