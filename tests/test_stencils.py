@@ -130,6 +130,42 @@ def test_moments_in_a_body_that_stays(order, nodes, periodic, dtype, tolerance, 
         torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("order", [4, 6])
+@pytest.mark.parametrize(("nodes", "periodic"), [*GRIDS, ((17,), (True,)), ((9, 8, 10), (True, True, False))])
+@pytest.mark.parametrize("batch", [(), (2,)])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_moments_whose_weights_train(order, nodes, periodic, batch, threads):
+    """The gradients of the links are those of torch's own operators, there and back, first and second."""
+    plain, fast, before = Midpoints(order, periodic), Stencils(order, periodic), torch.get_num_threads()
+    cells = [n - (not wraps) for n, wraps in zip(nodes, periodic)]
+    draw, pattern = torch.Generator().manual_seed(0), (MOMENT,) * len(nodes)
+    fraction = (torch.rand(*batch, *cells, generator=draw) + 0.2) * (torch.rand(*batch, *cells, generator=draw) > 0.2)
+    x, y = (torch.randn(2, 3, *grid, generator=draw) for grid in (nodes, cells))
+    torch.set_num_threads(threads)
+    try:
+        found = []
+        for operators in (plain, fast):
+            leaves = [tensor.clone().requires_grad_() for tensor in (fraction, x, y)]
+            body = links(leaves[0], nodes, periodic)
+            for result, like in ((operators.there(leaves[1], pattern, body), y), (operators.back(leaves[2], pattern, body), x)):
+                weight = torch.cos(like)
+                first = torch.autograd.grad(
+                    (weight * result).sum(), leaves, create_graph=True, allow_unused=True, materialize_grads=True
+                )
+                once = torch.autograd.grad(
+                    (weight * result).sum(), leaves, retain_graph=True, allow_unused=True, materialize_grads=True
+                )
+                second = torch.autograd.grad(
+                    sum(g.square().sum() for g in first), leaves, retain_graph=True, allow_unused=True, materialize_grads=True
+                )
+                found.append([result.detach(), *once, *(g.detach() for g in first), *second])
+    finally:
+        torch.set_num_threads(before)
+    for expected, own in zip(found[:2], found[2:]):
+        for a, b in zip(expected, own):
+            torch.testing.assert_close(b, a, rtol=0, atol=1e-11 * float(a.abs().max()) + 1e-13)
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads(threads):
     """Fields large enough to be shared, and samples for each thread."""

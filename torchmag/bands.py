@@ -33,8 +33,9 @@ def midpoints(
     for axis in axes:
         kind, n, wraps = pattern[axis], nodes[axis], periodic[axis]
         coefficients = [(-1) ** j * c for j, c in enumerate(series(kind, order), 1)]
-        # The links of a moment sharpen the nodes first; what is left is of order 2.  Then that of a body without empty cells.
-        found = [midpoint_band(kind, which, n, wraps, back) for which in ((2, order) if linked and kind == MOMENT else (order,))]
+        # The links of a moment sharpen the nodes first; what is left is of order 2.  Then that of a body without empty cells, and the transpose.
+        wanted = ((2, back), (order, back), (2, not back)) if linked and kind == MOMENT else ((order, back),)
+        found = [midpoint_band(kind, *each[:1], n, wraps, *each[1:]) for each in wanted]
         numbers += [axis, len(coefficients), *(number for band, _ in found for number in band)]
         reals += [*coefficients, *(weight for _, weights in found for weight in weights)]
     rows = midpoint_rows(pattern[axes[0]], order) if linked and MOMENT not in pattern else ()

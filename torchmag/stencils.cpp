@@ -558,14 +558,15 @@ private:
 
 // From the nodes to the midpoints of some axes.
 template <class T> class Stencil final : public Operator<T> {
-    using Operator<T>::back, Operator<T>::linked, Operator<T>::grid;
+    using Operator<T>::back, Operator<T>::linked;
     bool moment;
     std::vector<int> axes;               // to be taken
-    std::vector<Band<T>> bands, whole;   // of `axes`; of a moment with links the same without
+    std::vector<Band<T>> bands, whole, other;  // of `axes`; of a moment with links the same without, and the transpose of the first
     std::vector<std::vector<T>> series;  // (-1)^j c_j of `axes`
     Rows<T> rows;
 
 public:
+    using Operator<T>::grid;
     using typename Operator<T>::Body;
 
     // numbers: those of an operator, moment, count of axes, and of each: the axis, the length of its series, its bands; then the rows.
@@ -576,7 +577,7 @@ public:
             for (int j = *numbers++; j > 0; --j) found.push_back(T(*reals++));
             series.push_back(found);
             bands.emplace_back(numbers, reals);
-            if (linked && moment) whole.emplace_back(numbers, reals);
+            if (linked && moment) whole.emplace_back(numbers, reals), other.emplace_back(numbers, reals);
         }
         rows = Rows<T>(numbers, reals);
     }
@@ -604,7 +605,117 @@ public:
         body.difference->apply(x, y, back, team);
     }
 
+    // How many numbers of memory `pull` takes.
+    long pull_workspace() const { return ((2 << axes.size()) + 6) * grid.size; }
+
+    // Of a moment with links: from the gradient gy of the result those of x, and added to it those of the links (gf, of each axis) and of their inverse (gg).
+    void pull(const T* x, const T* gy, const Body& body, T* gx, T* const* gf, T* gg, T* work, const Team& team) const {
+        const long size = grid.size, first = team.first(size), last = team.last(size);
+        const int all = (1 << axes.size()) - 1;
+        const T* g = body.inverse;
+        const auto each = [&](auto f) {
+            for (long i = first; i < last; ++i) f(i);
+            team.wait();
+        };
+        T *found = work, *slopes = found + (all + 1) * size, *rest = slopes + (all + 1) * size;
+        const auto of = [&](T* fields, int set) { return fields + set * size; };
+        T *start = of(found, 0), *end = of(slopes, all);
+        if (back) {
+            through(bands, x, rest, team);
+            each([&](long i) { start[i] = g[i] * rest[i]; });
+        } else {
+            each([&](long i) { start[i] = x[i]; });
+        }
+        for (int set = 1; set <= all; ++set)
+            for (size_t a = 0, begun = 0; a < axes.size(); ++a)
+                if (set >> a & 1) once(a, of(found, set ^ 1 << a), of(found, set), T(1) / T(__builtin_popcount(set)), begun++, body, team);
+        if (back) {
+            const T* sharp = of(found, all);
+            each([&](long i) {
+                end[i] = g[i] != 0 ? gy[i] / g[i] : gy[i];
+                if (g[i] != 0) gg[i] -= gy[i] * sharp[i] / (g[i] * g[i]);
+            });
+        } else {
+            transposed_means(gy, end, team);
+        }
+        for (int set = 0; set < all; ++set) each([&](long i) { of(slopes, set)[i] = 0; });
+        T *w = rest + size, *t = w + size, *p = t + size, *q = p + size, *v = q + size;
+        for (int set = all; set > 0; --set)
+            for (size_t a = 0; a < axes.size(); ++a) {
+                if (!(set >> a & 1)) continue;
+                const int axis = axes[a];
+                const T *u = of(found, set ^ 1 << a), *f = body.weights[axis], s0 = series[a][0], s1 = series[a].size() > 1 ? series[a][1] : T(0), share = T(1) / T(__builtin_popcount(set));
+                T *to = of(slopes, set ^ 1 << a), *own = gf[axis];
+                const T* given = of(slopes, set);
+                flow(axis, f, u, w, team);  // L u over g
+                each([&](long i) { t[i] = s0 * u[i] + s1 * g[i] * w[i], v[i] = share * given[i], p[i] = g[i] * v[i]; });
+                flow(axis, f, t, q, team);
+                each([&](long i) { gg[i] += v[i] * q[i]; });
+                products(axis, p, t, own, team);
+                flow(axis, f, p, q, team);  // the gradient of t
+                each([&](long i) { to[i] += v[i] + s0 * q[i]; });
+                if (s1 == 0) continue;
+                each([&](long i) { gg[i] += s1 * q[i] * w[i], p[i] = g[i] * s1 * q[i]; });
+                products(axis, p, u, own, team);
+                flow(axis, f, p, q, team);
+                each([&](long i) { to[i] += q[i]; });
+            }
+        const T* before = of(slopes, 0);
+        if (back) {
+            each([&](long i) { gg[i] += before[i] * rest[i], p[i] = g[i] * before[i]; });
+            transposed_means(p, gx, team);
+        } else {
+            each([&](long i) { gx[i] = before[i]; });
+        }
+    }
+
 private:
+    // The transpose of the bands of this plan: means of neighbours along all axes, or what cells give to their corners.
+    void transposed_means(const T* x, T* y, const Team& team) const { through(other, x, y, team, !back); }
+
+    // The nodes of an axis in pieces side by side: f(node, the one before, behind, the link before, behind, count), -1 where there is none.
+    template <class F> void pieces(int axis, const Team& team, F f) const {
+        const Shape along = grid.shape(axis);
+        const long n = along.n, inner = along.inner, links = grid.cells(axis);
+        const bool wraps = grid.periodic[axis];
+        const auto one = [&](long o, long i, long count) {
+            const long node = (o * n + i) * inner, link = o * links * inner;
+            const long before = i > 0 ? node - inner : wraps ? node + (n - 1) * inner : -1, behind = i + 1 < n ? node + inner : wraps ? o * n * inner : -1;
+            f(node, before, behind, before < 0 ? -1 : link + (i > 0 ? i - 1 : n - 1) * inner, behind < 0 ? -1 : link + i * inner, count);
+        };
+        for (long o = team.first(along.outer); o < team.last(along.outer); ++o) {
+            if (inner == 1 && n > 2) one(o, 0, 1), one(o, 1, n - 2), one(o, n - 1, 1);
+            else
+                for (long i = 0; i < n; ++i) one(o, i, inner);
+        }
+        team.wait();
+    }
+
+    // y = -d^T f d x along an axis.
+    void flow(int axis, const T* f, const T* x, T* y, const Team& team) const {
+        pieces(axis, team, [&](long node, long before, long behind, long left, long right, long count) {
+            const T* __restrict here = x + node;
+            T* __restrict to = y + node;
+            if (before >= 0 && behind >= 0) {
+                const T *low = x + before, *high = x + behind, *l = f + left, *r = f + right;
+                for (long k = 0; k < count; ++k) to[k] = r[k] * (high[k] - here[k]) - l[k] * (here[k] - low[k]);
+            } else if (before >= 0 || behind >= 0) {
+                const T *next = x + std::max(before, behind), *l = f + (before >= 0 ? left : right);
+                for (long k = 0; k < count; ++k) to[k] = l[k] * (next[k] - here[k]);
+            } else {
+                for (long k = 0; k < count; ++k) to[k] = 0;
+            }
+        });
+    }
+
+    // of_links -= (d p) (d t) along an axis.
+    void products(int axis, const T* p, const T* t, T* of_links, const Team& team) const {
+        pieces(axis, team, [&](long node, long, long behind, long, long right, long count) {
+            if (behind < 0) return;
+            for (long k = 0; k < count; ++k) of_links[right + k] -= (p[behind + k] - p[node + k]) * (t[behind + k] - t[node + k]);
+        });
+    }
+
     // A moment in a body with empty cells.
     void sharpened(const T* x, T* y, const Body& body, T* work, const Team& team) const {
         T *a = work, *rest = a + grid.size;
@@ -726,7 +837,9 @@ private:
     bool taken(int axis) const { return std::find(axes.begin(), axes.end(), axis) != axes.end(); }
 
     // The bands of all axes, each row along the first one in all of them before the next.
-    void through(const std::vector<Band<T>>& bands, const T* x, T* y, const Team& team) const {
+    void through(const std::vector<Band<T>>& bands, const T* x, T* y, const Team& team) const { through(bands, x, y, team, back); }
+
+    void through(const std::vector<Band<T>>& bands, const T* x, T* y, const Team& team, bool back) const {
         std::vector<long> sizes(grid.nodes);
         if (back)
             for (int axis : axes) sizes[axis] = grid.cells(axis);
@@ -1074,6 +1187,30 @@ template <class T> static void run(const void* plan, const T* x, const T* const*
     });
 }
 
+// gf of each axis and gg are those of a sample, or if `repeated` of all.
+template <class T> static void pull(const void* plan, const T* x, const T* gy, const T* const* weights, const T* inverse, long repeated, T* gx, T* const* gf, T* gg,
+                                    T* work, long samples, long planes, int threads) {
+    const auto& found = *static_cast<const Stencil<T>*>(static_cast<const Operator<T>*>(plan));
+    const long in = found.plane(false), out = found.plane(true), size = found.grid.size;
+    const auto one = [&](long s, const Team& team, T* own) {
+        const long b = repeated ? 0 : s;
+        const T* f[3] = {};
+        T* g[3] = {};
+        for (int a = 0; a < found.grid.dim; ++a) f[a] = weights[a] + b * found.grid.links(a), g[a] = gf[a] + b * found.grid.links(a);
+        const typename Operator<T>::Body body{{f[0], f[1], f[2]}, inverse + b * size, {}, {}};
+        for (long p = s * planes; p < (s + 1) * planes; ++p) found.pull(x + p * in, gy + p * out, body, gx + p * in, g, gg + b * size, own, team);
+    };
+    // What samples share is added to by one after the other, each by all threads.
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+        const Team all{omp_get_thread_num(), omp_get_num_threads()};
+        if (repeated || samples < all.size)
+            for (long s = 0; s < samples; ++s) one(s, all, work);
+        else
+            for (long s = all.first(samples); s < all.last(samples); ++s) one(s, Team{}, work + all.rank * found.pull_workspace());
+    }
+}
+
 template <class T> static void local(const void* plan, const T* x, const T* coefficients, T* y, T* work, long samples, int threads) {
     const auto& found = *static_cast<const Local<T>*>(plan);
     distribute(samples, threads, [&](long s, int worker, const Team& team) {
@@ -1125,6 +1262,23 @@ void local_float64(const void* plan, const double* x, const double* coefficients
 void local_float32(const void* plan, const float* x, const float* coefficients, float* y, float* work, long samples, int threads) {
     local<float>(plan, x, coefficients, y, work, samples, threads);
 }
+
+// x (samples, planes, *grid), gy (samples, planes, *grid of the result) -> gx as x; the gradients of the links of each sample, or if `repeated` of all,
+// are added to gfx, gfy, gfz, gg; work: `pull_workspace` numbers for each thread, or once if there are fewer samples than threads.
+void pull_float64(const void* plan, const double* x, const double* gy, const double* fx, const double* fy, const double* fz, const double* inverse, long repeated, double* gx,
+                  double* gfx, double* gfy, double* gfz, double* gg, double* work, long samples, long planes, int threads) {
+    const double* const weights[] = {fx, fy, fz};
+    double* const gf[] = {gfx, gfy, gfz};
+    pull<double>(plan, x, gy, weights, inverse, repeated, gx, gf, gg, work, samples, planes, threads);
+}
+void pull_float32(const void* plan, const float* x, const float* gy, const float* fx, const float* fy, const float* fz, const float* inverse, long repeated, float* gx,
+                  float* gfx, float* gfy, float* gfz, float* gg, float* work, long samples, long planes, int threads) {
+    const float* const weights[] = {fx, fy, fz};
+    float* const gf[] = {gfx, gfy, gfz};
+    pull<float>(plan, x, gy, weights, inverse, repeated, gx, gf, gg, work, samples, planes, threads);
+}
+long pull_workspace_float64(const void* plan) { return static_cast<const Stencil<double>*>(static_cast<const Operator<double>*>(plan))->pull_workspace(); }
+long pull_workspace_float32(const void* plan) { return static_cast<const Stencil<float>*>(static_cast<const Operator<float>*>(plan))->pull_workspace(); }
 
 // How many numbers of memory a thread takes in the meantime.
 long workspace_float64(const void* plan) { return static_cast<const Operator<double>*>(plan)->workspace(); }

@@ -188,7 +188,13 @@ class Stencils(Midpoints):
         grid = x.shape[x.ndim - self.dim :]
         nodes = tuple(n + (back and _is_shorter(kind, wraps)) for n, kind, wraps in zip(grid, pattern, self.periodic))
         attributes = self.order, back, body is not None, nodes, self.periodic, tuple(pattern)
-        tables = [] if body is None else [table.detach() for table in (*body.weights, body.inverse)]
+        tables = [] if body is None else [*body.weights, body.inverse]
+        if MOMENT in pattern and torch.is_grad_enabled() and any(table.requires_grad for table in tables):
+            # The weights of a moment train.
+            if torch.compiler.is_compiling():
+                return torch.ops.torchmag.moment.default(x, tables, encode(*attributes))
+            return _ApplyMoment.apply(x, plan_of(*attributes), *tables)
+        tables = [table.detach() for table in tables]
         if torch.compiler.is_compiling():
             return _operator("stencil")(x, tables, encode(*attributes))
         return (_Apply.apply if _is_derived(x) else _Apply.forward)(x, plan_of(*attributes), *tables)
@@ -206,8 +212,8 @@ class Stencils(Midpoints):
                 return False
             if MOMENT not in pattern:
                 return SMOOTHED in pattern or sum(kind is not None for kind in pattern) == 1
-            # A moment's weights may be trained.
-            if is_transformed() or (torch.is_grad_enabled() and any(t.requires_grad for t in tables)):
+            # A moment's weights may be trained, and have a tangent of their own.
+            if is_transformed():
                 return False
         return True
 
@@ -249,6 +255,32 @@ class _Apply(torch.autograd.Function):
 
 def _batched(x, where, size):
     return x.expand(size, *x.shape) if where is None else x.movedim(where, 0)
+
+
+class _ApplyMoment(torch.autograd.Function):
+    """A moment whose weights train: linear in x, not in them."""
+
+    @staticmethod
+    def forward(ctx, x, plan, *tables):
+        ctx.plan = plan
+        ctx.save_for_backward(x, *tables)
+        return _run(plan, x.detach(), [table.detach() for table in tables])
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, *tables = ctx.saved_tensors
+        if torch.is_grad_enabled() or not torch._C._has_storage(gradient):
+            # By torch's own operators, which can be derived once more and for several gradients at once.
+            with torch.enable_grad():
+                # Others than those given, which may depend on each other.
+                inputs = [tensor.view_as(tensor) for tensor in (x, *tables)]
+                found = ctx.plan.by_torch(inputs[0], inputs[1:])
+            wanted = [tensor for tensor in inputs if tensor.requires_grad]
+            found = iter(torch.autograd.grad(found, wanted, gradient, create_graph=torch.is_grad_enabled(), allow_unused=True))
+            dx, *rest = (next(found) if tensor.requires_grad else None for tensor in inputs)
+            return dx, None, *rest
+        dx, *rest = _run_pull(x, gradient, tables, ctx.plan)
+        return dx, None, *rest
 
 
 class _ApplyLocal(torch.autograd.Function):
@@ -317,6 +349,29 @@ def _run(plan, x, tables):
     return found
 
 
+def _run_pull(x, gradient, tables, plan):
+    """The gradients of x and of the tables of a moment, from that of the result."""
+    handle, dim = plan.handle(x.dtype), len(plan.nodes)
+    lead, batch = x.shape[: x.ndim - dim], tables[-1].shape[: tables[-1].ndim - dim]
+    repeated = math.prod(batch) == 1
+    samples = math.prod(lead[:-1]) if repeated else math.prod(batch)
+    planes = math.prod(lead) // samples
+    threads = threads_for(x)
+    x, gradient, tables = x.contiguous(), gradient.contiguous(), [table.contiguous() for table in tables]
+    dx, derived = torch.empty_like(x), [torch.zeros_like(table) for table in tables]
+    size, call = (function(name, x.dtype) for name in ("pull_workspace", "pull"))
+    pointer, long = ctypes.c_void_p, ctypes.c_long
+    size.restype, size.argtypes = long, [pointer]
+    call.argtypes, call.restype = [*[pointer] * 7, long, *[pointer] * 6, long, long, ctypes.c_int], None
+    work = x.new_empty(size(handle.pointer) * (threads if samples >= threads and not repeated else 1))
+    own, of_own = ([*(t.data_ptr() for t in links), *[None] * (3 - len(links))] for links in (tables[:-1], derived[:-1]))
+    call(
+        *(handle.pointer, x.data_ptr(), gradient.data_ptr(), *own, tables[-1].data_ptr(), repeated, dx.data_ptr(), *of_own),
+        *(derived[-1].data_ptr(), work.data_ptr(), samples, planes, threads),
+    )
+    return [dx, *derived]
+
+
 def _run_local(x, coefficients, numbers):
     """Nothing is taped."""
     handle, x, coefficients = _Local(tuple(numbers), x.dtype), x.contiguous(), coefficients.to(x.dtype).contiguous()
@@ -364,6 +419,25 @@ def _derive(ctx, gradient):
     return torch.ops.torchmag.stencil.default(gradient, ctx.tables, [order, int(not back), *rest]), [None] * len(ctx.tables), None
 
 
+def _keep_moment(ctx, inputs, output):
+    x, tables, ctx.numbers = inputs
+    ctx.save_for_backward(x, *tables)
+
+
+def _derive_moment(ctx, gradient):
+    x, *tables = ctx.saved_tensors
+    dx, *rest = torch.ops.torchmag.moment_pull.default(x, gradient, tables, ctx.numbers)
+    return dx, rest, None
+
+
+def _pull(x, gradient, tables, plan):
+    return _run_pull(x, gradient, tables, Plan.decode(tuple(plan)))
+
+
+def _shaped_pull(x, gradient, tables, plan):
+    return [torch.empty_like(tensor) for tensor in (x, *tables)]
+
+
 def _keep_local(ctx, inputs, output):
     x, coefficients, numbers = inputs
     ctx.numbers = list(numbers)
@@ -388,6 +462,14 @@ def _define_operators():
             library.impl(variant, run, "CPU")
             torch.library.register_fake(f"torchmag::{variant}", shaped, lib=library)
     torch.library.register_autograd("torchmag::stencil", _derive, setup_context=_keep, lib=library)
+    for name, signature, shaped, run in (
+        ("moment", "(Tensor x, Tensor[] tables, int[] plan) -> Tensor", _shaped_stencil, _stencil),
+        ("moment_pull", "(Tensor x, Tensor gradient, Tensor[] tables, int[] plan) -> Tensor[]", _shaped_pull, _pull),
+    ):
+        library.define(name + signature)
+        library.impl(name, run, "CPU")
+        torch.library.register_fake(f"torchmag::{name}", shaped, lib=library)
+    torch.library.register_autograd("torchmag::moment", _derive_moment, setup_context=_keep_moment, lib=library)
     torch.library.register_autograd("torchmag::local", _derive_local, setup_context=_keep_local, lib=library)
     return library
 
