@@ -726,3 +726,45 @@ def test_conversion_of_one_term_of_several(order):
     energy = tm.Exchange(magnet, A0) + tm.UniaxialAnisotropy(magnet, 1.0, (0, 0, 1), 1.0)
     energy.exchange.float()
     assert energy.field(m0().float()).dtype == torch.float32
+
+
+def test_what_is_remembered_follows_every_change():
+    magnet = film(torch.full(CELLS, 8e5))
+    llg = tm.LLG(tm.Exchange(magnet, A0) + tm.Demag(magnet) + tm.Zeeman(magnet, (0, 0, 1e4)), torch.full(CELLS, 0.1))
+
+    def require_fresh():
+        found = llg(0.0, m0())
+        assert torch.equal(found, llg(0.0, m0()))
+        assert torch.equal(found, llg(0.0, m0(), llg.prepare()))
+        assert torch.equal(llg.energy.field(m0()), llg.energy.field(m0(), values=llg.energy.prepare()))
+        return found
+
+    seen = [require_fresh()]
+    for change in (
+        lambda: llg.energy.exchange.A.mul_(2),
+        lambda: setattr(llg.energy.exchange, "A", 3e-11),
+        lambda: magnet.Ms[0, 0].mul_(0.5),
+        lambda: setattr(magnet, "fraction", torch.rand(CELLS, generator=torch.Generator().manual_seed(0))),
+        lambda: setattr(llg, "alpha", 0.5),
+        lambda: setattr(llg.energy.zeeman, "H", lambda t: torch.tensor([0.0, 1e5, 0.0])),
+        lambda: setattr(llg.energy.zeeman, "H", lambda t: torch.tensor([1e5, 0.0, 0.0])),
+        lambda: setattr(llg.energy.exchange, "A", tm.Derived(lambda A: 2 * A, nn.Parameter(torch.tensor(1e-11)))),
+        lambda: setattr(llg.energy.exchange, "A", nn.Parameter(torch.tensor(1e-11))),
+        lambda: llg.energy.exchange.A.data.mul_(2),
+        lambda: setattr(llg.energy.exchange, "A", torch.tensor(5e-11)),
+        lambda: llg.load_state_dict({name: 1.5 * x if "A" in name else x for name, x in llg.state_dict().items()}),
+    ):
+        with torch.no_grad():
+            change()
+        seen.append(require_fresh().detach())
+        assert not torch.equal(seen[-1], seen[-2])
+    with torch.inference_mode():
+        llg(0.0, m0())
+    llg(0.0, m0().requires_grad_()).sum().backward()
+    replaced = torch.func.functional_call(llg, {"energy.exchange.A": torch.tensor(1e-12)}, (0.0, m0()))
+    assert not torch.equal(replaced, seen[-1]) and torch.equal(require_fresh(), seen[-1])
+    llg.energy.zeeman.H = (0, 0, 1e4)
+    require_fresh()
+    assert "_remembered" not in pickle.loads(pickle.dumps(llg)).__dict__
+    llg.float()
+    assert llg(0.0, m0().float()).dtype == torch.float32

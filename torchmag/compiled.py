@@ -60,5 +60,5 @@ class Compiled(nn.Module):
         return self._compilations
 
     def __getstate__(self):
-        # Compiled code belongs to one process and one object.
-        return {name: value for name, value in super().__getstate__().items() if not name.startswith("_compil")}
+        # Compiled code, and what is remembered, belong to one process and one object.
+        return {name: value for name, value in super().__getstate__().items() if not name.startswith(("_compil", "_remembered"))}

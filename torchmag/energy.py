@@ -306,6 +306,9 @@ class Sum(Energy):
         for name, term in self.named_terms():
             yield from term._resolved_own(values[name], f"{prefix}{name}.")
 
+    def _parts(self):
+        return [self.magnet, *(term for _, term in self.named_terms())]
+
     def _prepare_own(self, overrides, prefix, cache):
         return {name: term._prepare_own(overrides, f"{prefix}{name}.", cache) for name, term in self.named_terms()}
 

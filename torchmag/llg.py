@@ -140,7 +140,7 @@ class LLG(Compiled, Sealed, Parametric):
         """All values at (t, m), drives evaluated and maps taken to the nodes."""
         check_field(m, self.magnet, "LLG")
         batch = m.shape[: layout.component_dim(self.mesh)]
-        values = self.prepare() if values is None else values
+        values = self.remembered() if values is None else values
         return self.at(values, as_time(t, "LLG", batch), m, fresh_cache(values))
 
     def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
@@ -208,6 +208,10 @@ class LLG(Compiled, Sealed, Parametric):
         weighted = layout.to_nodes(layout.expand_to_cells(body["M"] * x, self.mesh), self.mesh)
         mass = body["mass"]
         return (weighted / (mass + (mass == 0))).unsqueeze(layout.component_dim(self.mesh))
+
+    def _parts(self):
+        torques = [torque for torque in self.torques if isinstance(torque, Torque)]
+        return [self, *self.energy._parts(), *torques, *([] if self.temperature is None else [self.temperature])]
 
     def _prepare(self, overrides, prefix, cache):
         torques = {

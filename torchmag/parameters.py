@@ -79,6 +79,41 @@ class Parametric(nn.Module):
         _require_one_batch(self._resolved(values, ""))
         return values
 
+    def remembered(self) -> Values:
+        """`prepare()`, kept from the last call if nothing it depends on can have changed.
+
+        That is so where all parameters are tensors that do not train, the same objects at the same versions.  (To change one in
+        a way that torch does not count, through `.data` or memory shared with numpy, assign it anew.)
+        """
+        if torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None:
+            return self.prepare()
+        sources = self._sources()
+        if sources is None:
+            return self.prepare()
+        key = [torch.is_inference_mode_enabled(), *((id(x), x._version, x.data_ptr()) for x in sources)]
+        known = self.__dict__.get("_remembered")
+        if known is None or known[0] != key:
+            # The tensors are kept, so that no other comes to have the number of one.
+            self.__dict__["_remembered"] = known = (key, self.prepare(), sources)
+        return known[1]
+
+    def _sources(self):
+        """The tensors that `prepare` makes values of; None if there is something else among them."""
+        found = []
+        for part in self._parts():
+            for name in part._roles:
+                source = part._buffers.get(name)
+                if name in part._drivers or (source is None and getattr(part, name) is None):
+                    continue
+                if source is None or source.requires_grad or type(source) is not Tensor or source.is_inference():
+                    return None
+                found.append(source)
+        return found
+
+    def _parts(self):
+        """The Parametrics whose parameters `prepare` resolves."""
+        return [self]
+
     def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
         """The values with the drives evaluated at time t and magnetisation m."""
         if not self._drivers:

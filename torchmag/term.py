@@ -36,7 +36,7 @@ class Term(Sealed, Parametric):
         """All values at (t, m), the body's among them."""
         title = type(self).__name__
         check_field(m, self.magnet, title)
-        values = self.prepare() if values is None else values
+        values = self.remembered() if values is None else values
         return self.at(values, as_time(t, title), m, fresh_cache(values))
 
     def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
@@ -49,6 +49,9 @@ class Term(Sealed, Parametric):
     def _at_own(self, values, t, m, cache):
         """The values without the body's."""
         return super().at(values, t, m, cache)
+
+    def _parts(self):
+        return [self, self.magnet]
 
     def _prepare(self, overrides, prefix, cache):
         return self._prepare_own(overrides, prefix, cache) | {
