@@ -12,7 +12,7 @@ from torch import nn
 from torch._dynamo.testing import CompileCounter, CompileCounterWithBackend
 
 import torchmag as tm
-from torchmag.llg import _guards
+from torchmag.compiled import _guards
 
 MESH = tm.Mesh((4, 3), (5e-9, 5e-9, 3e-9))
 
