@@ -306,7 +306,7 @@ class Sum(Energy):
         for name, term in self.named_terms():
             yield from term._resolved_own(values[name], f"{prefix}{name}.")
 
-    def _parts(self):
+    def _parametrics(self):
         return [self.magnet, *(term for _, term in self.named_terms())]
 
     def _prepare_own(self, overrides, prefix, cache):

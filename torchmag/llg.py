@@ -209,9 +209,9 @@ class LLG(Compiled, Sealed, Parametric):
         mass = body["mass"]
         return (weighted / (mass + (mass == 0))).unsqueeze(layout.component_dim(self.mesh))
 
-    def _parts(self):
+    def _parametrics(self):
         torques = [torque for torque in self.torques if isinstance(torque, Torque)]
-        return [self, *self.energy._parts(), *torques, *([] if self.temperature is None else [self.temperature])]
+        return [self, *self.energy._parametrics(), *torques, *([] if self.temperature is None else [self.temperature])]
 
     def _prepare(self, overrides, prefix, cache):
         torques = {

@@ -100,7 +100,7 @@ class Parametric(nn.Module):
     def _sources(self):
         """The tensors that `prepare` makes values of; None if there is something else among them."""
         found = []
-        for part in self._parts():
+        for part in self._parametrics():
             for name in part._roles:
                 source = part._buffers.get(name)
                 if name in part._drivers or (source is None and getattr(part, name) is None):
@@ -110,7 +110,7 @@ class Parametric(nn.Module):
                 found.append(source)
         return found
 
-    def _parts(self):
+    def _parametrics(self):
         """The Parametrics whose parameters `prepare` resolves."""
         return [self]
 

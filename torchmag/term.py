@@ -50,7 +50,7 @@ class Term(Sealed, Parametric):
         """The values without the body's."""
         return super().at(values, t, m, cache)
 
-    def _parts(self):
+    def _parametrics(self):
         return [self, self.magnet]
 
     def _prepare(self, overrides, prefix, cache):
