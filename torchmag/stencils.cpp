@@ -85,7 +85,7 @@ struct Grid {
 enum Form {
     SUM,         // x[i + base + 1 + j] + x[i + base - j]
     DIFFERENCE,  // x[i + base + 1 + j] - x[i + base - j]
-    EVEN,        // (x[i + 1 + j] - x[i]) - (x[i] - x[i - 1 - j])
+    EVEN,        // (x[i + 1 + j] + x[i - 1 - j]) - 2 x[i]
     ODD,         // x[i + 1 + j] - x[i - 1 - j]
 };
 
@@ -175,8 +175,9 @@ private:
             return v;
         };
         if (FORM == EVEN) {
+            // Of what is uniform exactly 0.
             const V here = take(x);
-            return (take(x + (1 + j) * step) - here) - (here - take(x - (1 + j) * step));
+            return (take(x + (1 + j) * step) + take(x - (1 + j) * step)) - (here + here);
         }
         const V high = take(x + (1 + j) * step), low = take(x - (FORM == ODD ? 1 + j : j) * step);
         return FORM == SUM ? high + low : high - low;
