@@ -3,7 +3,7 @@
 python scripts/accuracy STUDY [--redraw] [--schemes "order 4" "order 6"]
 python scripts/accuracy page
 
-Each study writes docs/pictures/accuracy/STUDY.csv and STUDY.png (no figure of `gyration`, nothing of `cost`) and prints its tables;
+Each study writes docs/pictures/accuracy/STUDY.csv and STUDY.png (no figure of `gyration`, nothing of `lens` and `cost`) and prints its tables;
 --redraw takes the numbers of the file.  `page` puts the numbers of the files into the tables of docs/accuracy.md.
 """
 
@@ -24,6 +24,7 @@ STUDIES = (
     "sp5",
     "vortex",
     "gyration",
+    "lens",
     "edges",
     "jumps",
     "cost",
