@@ -8,25 +8,28 @@ from torchmag.solvers.sphere import Landscape
 
 # The flow is followed until this residual.
 FOLLOWED = 0.01
-# Largest turn of a step of the flow, rad; how far the gradient may be from that of an implicit step, and the change of the step size.
-TURN, ERROR = 0.1, 0.3
-SHRINK, GROW = 0.3, 2.0
-FIRST, LEFT = 0.1, 0.2
+# Largest turn of a step of the flow, rad; the first step size, in units of 1 / gamma mu_0 max Ms.
+TURN, FIRST = 0.1, 0.1
+# What of the slope along a step may be left at its end, with either sign, for the step size to stay, and how it changes else.
+LEFT, SHRINK, GROW = 0.2, 0.3, 2.0
 
 
 class Downhill(LBFGS):
     """Semi-implicit steps of dm/dt = -g, the exchange implicit, while the residual is large, so that a state ends in the basin that the
     overdamped flow ends in; close to the bottom L-BFGS.
 
-    A step solves (1/dt + exchange) s = -g.  Where the exchange is all the curvature there is, the new gradient is -s/dt; dt is chosen so
-    that it is that to ERROR, and that no node turns by more than TURN.
+    A step solves (1/dt + exchange) s = -g.  dt grows as long as the energy would go on falling along s, shrinks where a step went beyond
+    the lowest point, and is bounded by the turn of a node.
+
+    Attributes:
+        dt: step size of each sample.
+        flows: samples that follow the flow still.
     """
 
     def __init__(self, landscape: Landscape, size: Tensor, pairs=None, dt: Tensor | None = None, flows: Tensor | None = None):
         super().__init__(landscape, size, pairs)
         self.dt = FIRST * torch.ones_like(size) if dt is None else dt
         self.flows = torch.ones_like(size, dtype=torch.bool) if flows is None else flows
-        self._gradient = None
 
     @property
     def memory(self) -> dict:
@@ -48,5 +51,5 @@ class Downhill(LBFGS):
         if bool(self.flows.any()):
             inner = self.landscape.inner
             left = inner(g, s) / inner(g - y, s)
-            factor = torch.where(left > LEFT, GROW, torch.where(left < -0.2, SHRINK, 1.0)).to(self.dt.dtype)
+            factor = torch.where(left > LEFT, GROW, torch.where(left < -LEFT, SHRINK, 1.0)).to(self.dt.dtype)
             self.dt = torch.where(took & self.flows, factor * self.dt, self.dt)
