@@ -20,7 +20,7 @@ ORDER = (
     {"parameters", "midpoints", "quadrature", "alias", "assembly"},
     {"bands"},
     {"stencils"},
-    {"fluxes"},
+    {"fluxes", "local"},
     {"magnet"},
     {"kernel", "term"},
     {"staggered"},

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import torchmag as tm
-from torchmag import layout, stencils
+from torchmag import layout, local, stencils
 from torchmag.bands import encode_terms
 from torchmag.midpoints import MOMENT, SLOPE, VALUE, Midpoints, links
 from torchmag.stencils import Stencils
@@ -184,8 +184,11 @@ def test_threads(threads):
                 for pattern in patterns(len(nodes)):
                     yield operator.there(x, pattern, body)
                     yield operator.back(torch.ones_like(operator.there(x, pattern, body)), pattern, body)
-            yield operator.local(
-                x, [(*LOCAL[1][:2], 0, *LOCAL[1][2:], 0), (*LOCAL[3][:2], 1, *LOCAL[3][2:], 1)], x.new_tensor([2.0, 3.0])
+            yield local.apply(
+                operator,
+                x,
+                [(*LOCAL[1][:2], 0, *LOCAL[1][2:], 0), (*LOCAL[3][:2], 1, *LOCAL[3][2:], 1)],
+                x.new_tensor([2.0, 3.0]),
             )
         finally:
             torch.set_num_threads(before)
@@ -204,9 +207,9 @@ def test_local_terms_are_products(order, nodes, periodic):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 3, *nodes, generator=generator, dtype=torch.float64)
     c = torch.randn(len(terms), generator=generator, dtype=torch.float64)
-    apply = lambda x, c: Stencils(order, periodic).local(x, terms, c)
+    apply = lambda x, c: local.apply(Stencils(order, periodic), x, terms, c)
     numbers = tuple(encode_terms(order, nodes, periodic, terms))
-    torch.testing.assert_close(apply(x, c), stencils._local_by_torch(x, c, numbers), rtol=0, atol=1e-12)
+    torch.testing.assert_close(apply(x, c), local._by_torch(x, c, numbers), rtol=0, atol=1e-12)
     if x.numel() < 100:
         inputs = x.requires_grad_(), c.requires_grad_()
         assert torch.autograd.gradcheck(apply, inputs, check_forward_ad=True, check_batched_grad=True)
@@ -222,7 +225,7 @@ def test_any_order_in_memory():
         lambda x: operator.smooth(x, (0,)),
         lambda x: operator.there(x, (SLOPE, None)),
         lambda x: operator.back(x, (None, SLOPE)),
-        lambda x: operator.local(x, terms, one),
+        lambda x: local.apply(operator, x, terms, one),
     ):
         assert torch.equal(apply(x), apply(x.contiguous()))
 
@@ -234,7 +237,9 @@ def test_slopes_of_what_is_uniform_are_zero():
         body = links((torch.rand(39, 50, generator=torch.Generator().manual_seed(0)) > 0.3).to(dtype), (40, 50), (False, True))
         for pattern, holes in itertools.product(((SLOPE, None), (None, SLOPE)), (None, body)):
             assert not operator.there(x, pattern, holes).count_nonzero()
-        assert not operator.local(x, [(0, 0, 0, SLOPE, SLOPE, 0), (1, 2, 1, VALUE, SLOPE, 0)], x.new_ones(1)).count_nonzero()
+        assert not local.apply(
+            operator, x, [(0, 0, 0, SLOPE, SLOPE, 0), (1, 2, 1, VALUE, SLOPE, 0)], x.new_ones(1)
+        ).count_nonzero()
 
 
 @pytest.mark.parametrize("holes", [False, True])

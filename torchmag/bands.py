@@ -35,7 +35,7 @@ def midpoints(
         coefficients = [(-1) ** j * c for j, c in enumerate(series(kind, order), 1)]
         # The links of a moment sharpen the nodes first; what is left is of order 2.  Then that of a body without empty cells, and the transpose.
         wanted = ((2, back), (order, back), (2, not back)) if linked and kind == MOMENT else ((order, back),)
-        found = [midpoint_band(kind, *each[:1], n, wraps, *each[1:]) for each in wanted]
+        found = [midpoint_band(kind, of_order, n, wraps, transposed) for of_order, transposed in wanted]
         numbers += [axis, len(coefficients), *(number for band, _ in found for number in band)]
         reals += [*coefficients, *(weight for _, weights in found for weight in weights)]
     rows = midpoint_rows(pattern[axes[0]], order) if linked and MOMENT not in pattern else ()
@@ -55,7 +55,7 @@ def smoothing(
 
 
 def local(order: int, nodes: Sequence[int], periodic: Sequence[bool], terms: Sequence[Term]) -> tuple[list, list]:
-    """Of `Stencils.local`."""
+    """Of `local.apply`."""
     others = [[other for other in range(len(nodes)) if other != axis] for axis in range(len(nodes))]
     pairs = [smoothing(False, False, nodes, periodic, axes, times) for axes in others for times in (1, 2)]
     places = {}

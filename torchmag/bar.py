@@ -32,7 +32,7 @@ class Bar:
             raise ValueError(f"{title}: progress = {show!r}, expected None, True or False")
         shown = sys.stderr.isatty() if show is None else show
         form = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, left {remaining}{postfix}"
-        self.span, self.start, delay = end - start, start, 0.0 if show else 2.0
+        self.span, self.start, self.worst, delay = end - start, start, 0.0, 0.0 if show else 2.0
         self.bar = tqdm(total=1.0, desc=title, bar_format=form, disable=not shown, mininterval=0.2, file=sys.stderr, delay=delay)
 
     def __enter__(self):
@@ -50,9 +50,9 @@ class Bar:
     def near(self, residual: float, tolerance: float, text: str) -> None:
         """Say how near a search is: of the way that the logarithm of its residual has to go."""
         if not self.bar.disable:
-            self.first = max(getattr(self, "first", residual), residual)
-            way = math.log(self.first / tolerance)
-            done = math.log(self.first / max(residual, tolerance)) / way if way > 0 else 1.0
+            self.worst = max(self.worst, residual)
+            way = math.log(self.worst / tolerance)
+            done = math.log(self.worst / max(residual, tolerance)) / way if way > 0 else 1.0
             self.at(self.start + self.span * max(done, self.bar.n), text)
 
 

@@ -177,8 +177,7 @@ def define_operators():
     """Make known to torch the operators that compiled graphs, and derivatives, call: before `apply`."""
     library = torch.library.Library("torchmag", "FRAGMENT")
     for name in ("fluxes", "fluxes_untaped"):
-        library.define(f"{name}(Tensor x, Tensor scales, Tensor[] maps, Tensor[] tables, int[] numbers) -> Tensor")
-        library.impl(name, _run, "CPU")
-        torch.library.register_fake(f"torchmag::{name}", _shaped, lib=library)
+        signature = "(Tensor x, Tensor scales, Tensor[] maps, Tensor[] tables, int[] numbers) -> Tensor"
+        stencils.define(library, name, signature, _shaped, _run)
     torch.library.register_autograd("torchmag::fluxes", _derive, setup_context=_keep, lib=library)
     return library

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from torchmag import fluxes, layout, quadrature
+from torchmag import fluxes, layout, local, quadrature
 from torchmag.forms import Form
 from torchmag.forms.compiler import SPACING, Product, Source, emit
 from torchmag.kernel import FUNCTIONS, Kernel
@@ -84,6 +84,7 @@ class StaggeredKernel(nn.Module):
         self.steps = [self.spacing[_SPACINGS[axis]] for axis in form.axes]
         self.midpoints = Stencils(form.order, periodic)
         fluxes.define_operators()
+        local.define_operators()
         self.codes = _emit(form)
         self._register_tables(like)
 
@@ -170,7 +171,7 @@ class StaggeredKernel(nn.Module):
         uniform = [(inputs, code) for inputs, code in linear if inputs.have_numbers(code)]
         if uniform:
             terms, scales, _ = self._terms(uniform, lambda inputs, code: (inputs.prefactor(code), None))
-            found.append(self.midpoints.local(x, terms, scales))
+            found.append(local.apply(self.midpoints, x, terms, scales))
         mapped = [pair for pair in linear if pair not in uniform]
         if mapped:
             terms, scales, maps = self._terms(mapped, lambda inputs, code: inputs.on_links(code))
@@ -245,6 +246,7 @@ class StaggeredKernel(nn.Module):
     def __setstate__(self, state):
         super().__setstate__(state)
         fluxes.define_operators()
+        local.define_operators()
         self.codes = _emit(self.form)
 
 

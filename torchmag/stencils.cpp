@@ -327,21 +327,48 @@ private:
     }
 };
 
-// Ends, kept as long as the map is the same at the same place: bodies seldom change from call to call.
-template <class T> std::shared_ptr<const Ends<T>> ends_of(Shape shape, bool periodic, const T* weights, int reach, bool of_links) {
+// What was made of numbers, kept as long as these are the same at the same place: bodies seldom change from call to call.
+template <class T, class Key, class Made> class Kept {
     struct Known {
-        std::vector<T> weights;
-        std::shared_ptr<const Ends<T>> found;
+        std::vector<T> numbers;
+        int met = 0;  // so often
+        std::shared_ptr<const Made> made;
     };
-    static std::mutex mutex;
-    static std::map<std::tuple<const T*, long, long, long, bool, int, bool>, Known> known;
+    static constexpr size_t MOST = size_t(1) << 28;  // bytes of numbers
+    std::mutex mutex;
+    std::map<Key, Known> known;
+    size_t held = 0;
+
+public:
+    struct Piece { const T* from; size_t count; };
+
+    // make() is called when the same numbers are met for this time, and may give nothing.
+    template <class F> std::shared_ptr<const Made> of(Key key, const std::vector<Piece>& pieces, int time, F make) {
+        const std::lock_guard<std::mutex> guard(mutex);
+        size_t size = 0;
+        for (const Piece& piece : pieces) size += piece.count;
+        if (held > MOST && !known.count(key)) known.clear(), held = 0;
+        Known& here = known[key];
+        bool same = here.numbers.size() == size;
+        held += (size - here.numbers.size()) * sizeof(T);
+        here.numbers.resize(size);
+        T* own = here.numbers.data();
+        for (const Piece& piece : pieces) {
+            same = same && std::memcmp(own, piece.from, piece.count * sizeof(T)) == 0;
+            if (!same) std::copy(piece.from, piece.from + piece.count, own);
+            own += piece.count;
+        }
+        if (!same) here.met = 0, here.made = nullptr;
+        if (++here.met == time) here.made = make();
+        return here.made;
+    }
+};
+
+template <class T> std::shared_ptr<const Ends<T>> ends_of(Shape shape, bool periodic, const T* weights, int reach, bool of_links) {
+    static Kept<T, std::tuple<const T*, long, long, long, bool, int, bool>, Ends<T>> kept;
     const size_t size = shape.outer * (shape.n - !periodic) * shape.inner;
-    const std::lock_guard<std::mutex> guard(mutex);
-    if (known.size() > 128) known.clear();
-    Known& here = known[{weights, shape.outer, shape.n, shape.inner, periodic, reach, of_links}];
-    if (here.weights.size() != size || std::memcmp(here.weights.data(), weights, size * sizeof(T)) != 0)
-        here.weights.assign(weights, weights + size), here.found = std::make_shared<const Ends<T>>(shape, periodic, weights, reach, of_links);
-    return here.found;
+    return kept.of({weights, shape.outer, shape.n, shape.inner, periodic, reach, of_links}, {{weights, size}}, 1,
+                   [&] { return std::make_shared<const Ends<T>>(shape, periodic, weights, reach, of_links); });
 }
 
 // What is taken near an end of a body: for each count of links before and behind a place, the weights of `width` nodes, the first one `reach`
@@ -593,7 +620,7 @@ public:
     Body body(const T* const* weights, const T* inverse) const override {
         Body found{{weights[0], weights[1], weights[2]}, inverse, {}, {}};
         if (linked && !moment) found.ends = {ends_of(grid.shape(axes[0]), grid.periodic[axes[0]], weights[axes[0]], rows.reach, true)};
-        // In three dimensions there are as many numbers near a surface as everywhere in a film.
+        // In three dimensions a cell near a surface differs in 216 numbers, and in a small body most cells are near one.
         if (linked && moment && grid.dim < 3 && int(axes.size()) == grid.dim) found.difference = known_difference(found);
         return found;
     }
@@ -733,35 +760,16 @@ private:
         team.wait();
     }
 
-    // `difference` of a body that was met before at the same place, and has not changed.
+    // `difference` of a body that was met before at the same place, and has not changed: it costs as much as some dozen calls, which a body that
+    // changes does not come to.
     std::shared_ptr<const Sparse<T>> known_difference(const Body& body) const {
-        struct Known {
-            std::vector<T> numbers;
-            int met = 0;
-            std::shared_ptr<const Sparse<T>> found;
-        };
-        static std::mutex mutex;
-        static std::map<std::pair<const Stencil*, const T*>, Known> known;
-        const std::lock_guard<std::mutex> guard(mutex);
-        if (known.size() > 128) known.clear();
-        Known& here = known[{this, body.inverse}];
-        size_t size = grid.size;
-        for (int a = 0; a < grid.dim; ++a) size += grid.links(a);
-        bool same = here.numbers.size() == size;
-        here.numbers.resize(size);
-        T* own = here.numbers.data();
-        const auto take = [&](const T* from, long count) {
-            same = same && std::memcmp(own, from, count * sizeof(T)) == 0;
-            if (!same) std::copy(from, from + count, own);
-            own += count;
-        };
-        take(body.inverse, grid.size);
-        for (int a = 0; a < grid.dim; ++a) take(body.weights[a], grid.links(a));
-        if (!same) here.met = 0, here.found = nullptr;
-        // It costs as much as some dozen calls, which a body that changes does not come to.
-        if (++here.met == 16)
-            if (auto entries = difference(body); long(entries.size()) <= MOST * grid.size) here.found = std::make_shared<const Sparse<T>>(entries);
-        return here.found;
+        static Kept<T, std::pair<const Stencil*, const T*>, Sparse<T>> kept;
+        std::vector<typename decltype(kept)::Piece> pieces{{body.inverse, size_t(grid.size)}};
+        for (int a = 0; a < grid.dim; ++a) pieces.push_back({body.weights[a], size_t(grid.links(a))});
+        return kept.of({this, body.inverse}, pieces, 16, [&]() -> std::shared_ptr<const Sparse<T>> {
+            const auto entries = difference(body);
+            return long(entries.size()) <= MOST * grid.size ? std::make_shared<const Sparse<T>>(entries) : nullptr;
+        });
     }
 
     // Numbers for each node at the most that are sooner added than the whole is taken without them.

@@ -3,16 +3,16 @@
 import ctypes
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from torchmag import bands, layout, native
-from torchmag.bands import KINDS, SMOOTHED, decode_terms, encode_terms, transposed_terms
-from torchmag.midpoints import MOMENT, SLOPE, Links, Midpoints, Pattern
+from torchmag import bands, native
+from torchmag.bands import KINDS, SMOOTHED
+from torchmag.midpoints import MOMENT, Links, Midpoints, Pattern
 
 SOURCE = Path(__file__).with_name("stencils.cpp")
 # Numbers in a field that are not worth a second thread.
@@ -114,18 +114,11 @@ class _Handle:
         pointer, long = ctypes.c_void_p, ctypes.c_long
         self.call.argtypes, self.call.restype = [*[pointer] * 6, long, pointer, pointer, long, long, ctypes.c_int], None
         self.workspace = size(self.pointer)
-
-
-@functools.cache
-class _Local:
-    """`Stencils.local` as the compiled code has it."""
-
-    def __init__(self, numbers, dtype):
-        order, nodes, periodic, terms = decode_terms(numbers)
-        self.size = 3 * math.prod(nodes)
-        self.pointer = made("local_plan", dtype, *bands.local(order, nodes, periodic, terms))
-        self.call = function("local", dtype)
-        self.call.argtypes, self.call.restype = [*[ctypes.c_void_p] * 5, ctypes.c_long, ctypes.c_int], None
+        if MOMENT in plan.pattern:
+            size, self.pull = (function(name, dtype) for name in ("pull_workspace", "pull"))
+            size.restype, size.argtypes = long, [pointer]
+            self.pull.argtypes, self.pull.restype = [*[pointer] * 7, long, *[pointer] * 6, long, long, ctypes.c_int], None
+            self.pull_workspace = size(self.pointer)
 
 
 def function(name: str, dtype: torch.dtype):
@@ -169,20 +162,9 @@ class Stencils(Midpoints):
         return super().smooth(x, axes, body, transposed)
 
     def takes(self, x: Tensor) -> bool:
-        """Whether compiled code can be applied to x, which `local` is."""
+        """Whether compiled code can be applied to x, as `local.apply` does."""
         fits = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and x.numel() > 0
         return fits and not (torch.compiler.is_compiling() and is_transformed()) and available()
-
-    def local(self, x: Tensor, terms: Sequence[bands.Term], coefficients: Tensor) -> Tensor:
-        """The sum of coefficient * outer^T inner x over terms, times the share of cells that each node has along the other axes.
-
-        Shape: x (*batch, 3, *nodes), coefficients (n) -> same as x.
-        """
-        attributes = self.order, tuple(x.shape[x.ndim - self.dim :]), self.periodic, tuple(terms)
-        if torch.compiler.is_compiling():
-            return _operator("local")(x, coefficients, encode_terms(*attributes))
-        call = _ApplyLocal.apply if _is_derived(x, coefficients) else _ApplyLocal.forward
-        return call(x, coefficients, _numbers_of(*attributes))
 
     def _apply(self, x, pattern, body, back):
         grid = x.shape[x.ndim - self.dim :]
@@ -196,8 +178,8 @@ class Stencils(Midpoints):
             return _ApplyMoment.apply(x, plan_of(*attributes), *tables)
         tables = [table.detach() for table in tables]
         if torch.compiler.is_compiling():
-            return _operator("stencil")(x, tables, encode(*attributes))
-        return (_Apply.apply if _is_derived(x) else _Apply.forward)(x, plan_of(*attributes), *tables)
+            return operator("stencil")(x, tables, encode(*attributes))
+        return (_Apply.apply if is_derived(x) else _Apply.forward)(x, plan_of(*attributes), *tables)
 
     def is_compiled(self, x: Tensor, pattern: Pattern, body: Links | None) -> bool:
         """Whether compiled code takes this."""
@@ -249,11 +231,12 @@ class _Apply(torch.autograd.Function):
         x = x.movedim(in_dims[0], 0)
         if any(where is not None for where in in_dims[2:]) or (tables and tables[-1].ndim > len(plan.nodes)):
             # Maps with a batch of their own: one more axis before it.
-            tables = [_batched(table, where, info.batch_size) for table, where in zip(tables, in_dims[2:])]
+            tables = [batched(table, where, info.batch_size) for table, where in zip(tables, in_dims[2:])]
         return _Apply.apply(x, plan, *tables), 0
 
 
-def _batched(x, where, size):
+def batched(x: Tensor, where: int | None, size: int) -> Tensor:
+    """With the axis of a batch in front, as a `vmap` gives it."""
     return x.expand(size, *x.shape) if where is None else x.movedim(where, 0)
 
 
@@ -283,61 +266,10 @@ class _ApplyMoment(torch.autograd.Function):
         return dx, None, *rest
 
 
-class _ApplyLocal(torch.autograd.Function):
-    """Linear in x and in the coefficients."""
-
-    @staticmethod
-    def forward(x, coefficients, numbers):
-        if torch._C._has_storage(x) and torch._C._has_storage(coefficients):
-            return _run_local(x.detach(), coefficients.detach(), numbers)
-        return _local_by_torch(x, coefficients, numbers)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        x, coefficients, ctx.numbers = inputs
-        ctx.save_for_backward(x, coefficients)
-        ctx.save_for_forward(x, coefficients)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return *_local_gradients(_ApplyLocal.apply, ctx, gradient), None
-
-    @staticmethod
-    def jvp(ctx, dx, dc, _):
-        x, coefficients = ctx.saved_tensors
-        parts = [] if dx is None else [_ApplyLocal.apply(dx, coefficients, ctx.numbers)]
-        parts += [] if dc is None else [_ApplyLocal.apply(x, dc, ctx.numbers)]
-        return sum(parts[1:], start=parts[0])
-
-    @staticmethod
-    def vmap(info, in_dims, x, coefficients, numbers):
-        if in_dims[1] is None:
-            return _ApplyLocal.apply(x.movedim(in_dims[0], 0), coefficients, numbers), 0
-        pairs = zip(_batched(x, in_dims[0], info.batch_size), _batched(coefficients, in_dims[1], info.batch_size))
-        return torch.stack([_ApplyLocal.apply(*pair, numbers) for pair in pairs]), 0
-
-
-def _local_gradients(apply, ctx, gradient):
-    """Of x and the coefficients, with apply(x, coefficients, numbers)."""
-    x, coefficients = ctx.saved_tensors
-    needs_x, needs_coefficients = ctx.needs_input_grad[:2]
-    dx = apply(gradient, coefficients, transposed_terms(ctx.numbers)) if needs_x else None
-    dc = None
-    if needs_coefficients:
-        once = torch.eye(len(coefficients), dtype=x.dtype, device=x.device)
-        dc = torch.stack([(gradient * apply(x, row, ctx.numbers)).sum() for row in once])
-    return dx, dc
-
-
 def _run(plan, x, tables):
     """(*batch, *planes, *grid) -> likewise; nothing is taped."""
     handle, found = plan.handle(x.dtype), x.new_empty(plan.shape_of(x))
-    lead = x.shape[: x.ndim - len(plan.nodes)]
-    batch = tables[-1].shape[: tables[-1].ndim - len(plan.nodes)] if tables else ()
-    repeated = math.prod(batch) == 1
-    samples = math.prod(lead[:-1]) if repeated else math.prod(batch)
-    planes = math.prod(lead) // samples
-    threads = threads_for(x)
+    repeated, samples, planes, threads = _shares(x, tables, len(plan.nodes))
     x, tables = x.contiguous(), [table.contiguous() for table in tables]
     work = x.new_empty(handle.workspace * (threads if samples >= threads else 1))
     *weights, inverse = [table.data_ptr() for table in tables] or [None]
@@ -349,65 +281,31 @@ def _run(plan, x, tables):
     return found
 
 
-def _run_pull(x, gradient, tables, plan):
-    """The gradients of x and of the tables of a moment, from that of the result."""
-    handle, dim = plan.handle(x.dtype), len(plan.nodes)
-    lead, batch = x.shape[: x.ndim - dim], tables[-1].shape[: tables[-1].ndim - dim]
+def _shares(x, tables, dim):
+    """Whether all samples have the same tables, the samples, the planes of each, and the threads."""
+    lead, batch = x.shape[: x.ndim - dim], tables[-1].shape[: tables[-1].ndim - dim] if tables else ()
     repeated = math.prod(batch) == 1
     samples = math.prod(lead[:-1]) if repeated else math.prod(batch)
-    planes = math.prod(lead) // samples
-    threads = threads_for(x)
+    return repeated, samples, math.prod(lead) // samples, threads_for(x)
+
+
+def _run_pull(x, gradient, tables, plan):
+    """The gradients of x and of the tables of a moment, from that of the result."""
+    handle, (repeated, samples, planes, threads) = plan.handle(x.dtype), _shares(x, tables, len(plan.nodes))
     x, gradient, tables = x.contiguous(), gradient.contiguous(), [table.contiguous() for table in tables]
     dx, derived = torch.empty_like(x), [torch.zeros_like(table) for table in tables]
-    size, call = (function(name, x.dtype) for name in ("pull_workspace", "pull"))
-    pointer, long = ctypes.c_void_p, ctypes.c_long
-    size.restype, size.argtypes = long, [pointer]
-    call.argtypes, call.restype = [*[pointer] * 7, long, *[pointer] * 6, long, long, ctypes.c_int], None
-    work = x.new_empty(size(handle.pointer) * (threads if samples >= threads and not repeated else 1))
+    work = x.new_empty(handle.pull_workspace * (threads if samples >= threads and not repeated else 1))
     own, of_own = ([*(t.data_ptr() for t in links), *[None] * (3 - len(links))] for links in (tables[:-1], derived[:-1]))
-    call(
+    handle.pull(
         *(handle.pointer, x.data_ptr(), gradient.data_ptr(), *own, tables[-1].data_ptr(), repeated, dx.data_ptr(), *of_own),
         *(derived[-1].data_ptr(), work.data_ptr(), samples, planes, threads),
     )
     return [dx, *derived]
 
 
-def _run_local(x, coefficients, numbers):
-    """Nothing is taped."""
-    handle, x, coefficients = _Local(tuple(numbers), x.dtype), x.contiguous(), coefficients.to(x.dtype).contiguous()
-    found, samples, threads = torch.empty_like(x), x.numel() // handle.size, threads_for(x)
-    work = x.new_empty(handle.size * 2 * (threads if samples >= threads else 1))
-    handle.call(handle.pointer, *(tensor.data_ptr() for tensor in (x, coefficients, found, work)), samples, threads)
-    return found
-
-
-def _local_by_torch(x, coefficients, numbers):
-    order, nodes, periodic, terms = decode_terms(tuple(numbers))
-    dim, plain = len(nodes), Midpoints(order, periodic)
-    none, plane = torch.zeros_like(x.select(-dim - 1, 0)), x.unbind(-dim - 1)
-    values, slopes = [none] * 3, [[none] * 3 for _ in nodes]
-    others = [[other for other in range(dim) if other != axis] for axis in range(dim)]
-    smoothed = [plain.smooth(x, axes).unbind(-dim - 1) for axes in others]
-    for target, origin, axis, outer, inner, coefficient in terms:
-        take = lambda kind: tuple(kind if a == axis else None for a in range(dim))  # noqa: B023
-        once = [wraps or a == axis for a, wraps in enumerate(periodic)]
-        part = plain.there((smoothed[axis] if inner == SLOPE else plane)[origin], take(inner))
-        part = plain.back(part, take(outer)) * layout.shares(nodes, once, x)
-        found = slopes[axis] if outer == SLOPE else values
-        found[target] = found[target] + coefficients[coefficient] * part
-    return torch.stack(values, -dim - 1) + sum(
-        plain.smooth(torch.stack(parts, -dim - 1), axes, transposed=True) for axes, parts in zip(others, slopes)
-    )
-
-
 def threads_for(x: Tensor) -> int:
     """How many work on a field."""
     return torch.get_num_threads() if x.numel() >= SMALL and not native.is_forked() else 1
-
-
-@functools.cache
-def _numbers_of(*attributes):
-    return tuple(encode_terms(*attributes))
 
 
 def _keep(ctx, inputs, output):
@@ -438,40 +336,24 @@ def _shaped_pull(x, gradient, tables, plan):
     return [torch.empty_like(tensor) for tensor in (x, *tables)]
 
 
-def _keep_local(ctx, inputs, output):
-    x, coefficients, numbers = inputs
-    ctx.numbers = list(numbers)
-    ctx.save_for_backward(x, coefficients)
-
-
-def _derive_local(ctx, gradient):
-    return *_local_gradients(torch.ops.torchmag.local.default, ctx, gradient), None
-
-
 @functools.cache
 def _define_operators():
     """The operators that compiled graphs call."""
     library = torch.library.Library("torchmag", "FRAGMENT")
-    definitions = {
-        "stencil": ("(Tensor x, Tensor[] tables, int[] plan) -> Tensor", _shaped_stencil, _stencil),
-        "local": ("(Tensor x, Tensor coefficients, int[] numbers) -> Tensor", _shaped_alike, _run_local),
-    }
-    for name, (signature, shaped, run) in definitions.items():
-        for variant in (name, f"{name}_untaped"):
-            library.define(variant + signature)
-            library.impl(variant, run, "CPU")
-            torch.library.register_fake(f"torchmag::{variant}", shaped, lib=library)
+    for name in ("stencil", "stencil_untaped", "moment"):
+        define(library, name, "(Tensor x, Tensor[] tables, int[] plan) -> Tensor", _shaped_stencil, _stencil)
+    pull = "(Tensor x, Tensor gradient, Tensor[] tables, int[] plan) -> Tensor[]"
+    define(library, "moment_pull", pull, _shaped_pull, _pull)
     torch.library.register_autograd("torchmag::stencil", _derive, setup_context=_keep, lib=library)
-    for name, signature, shaped, run in (
-        ("moment", "(Tensor x, Tensor[] tables, int[] plan) -> Tensor", _shaped_stencil, _stencil),
-        ("moment_pull", "(Tensor x, Tensor gradient, Tensor[] tables, int[] plan) -> Tensor[]", _shaped_pull, _pull),
-    ):
-        library.define(name + signature)
-        library.impl(name, run, "CPU")
-        torch.library.register_fake(f"torchmag::{name}", shaped, lib=library)
     torch.library.register_autograd("torchmag::moment", _derive_moment, setup_context=_keep_moment, lib=library)
-    torch.library.register_autograd("torchmag::local", _derive_local, setup_context=_keep_local, lib=library)
     return library
+
+
+def define(library: torch.library.Library, name: str, signature: str, shaped: Callable, run: Callable) -> None:
+    """Make an operator for the CPU known to torch; `shaped` gives the shape of its result."""
+    library.define(name + signature)
+    library.impl(name, run, "CPU")
+    torch.library.register_fake(f"torchmag::{name}", shaped, lib=library)
 
 
 def _stencil(x, tables, plan):
@@ -482,16 +364,13 @@ def _shaped_stencil(x, tables, plan):
     return x.new_empty(Plan.decode(tuple(plan)).shape_of(x))
 
 
-def _shaped_alike(x, coefficients, numbers):
-    return x.new_empty(x.shape)
-
-
-def _operator(name):
+def operator(name: str):
     """Of a compiled graph: where no gradient is asked for, the dispatcher is left through the shorter way."""
     return getattr(torch.ops.torchmag, name if torch.is_grad_enabled() else f"{name}_untaped").default
 
 
-def _is_derived(*inputs):
+def is_derived(*inputs: Tensor) -> bool:
+    """Whether a derivative with respect to one of these is being taken."""
     return (torch.is_grad_enabled() and any(x.requires_grad for x in inputs)) or is_transformed()
 
 

@@ -19,7 +19,7 @@ SP5 = {
 }
 
 
-# One layer, from cells of 5, 2.5 and 1.25 nm to order 2, by h^2: <m> at 0.5 and 2 ns.
+# One layer, extrapolated with h^2 from cells of 2.5 and 1.25 nm to order 2: <m> at 0.5 and 2 ns.
 SP5_LIMIT = {0.5: (-0.3126, 0.1455, 0.0216), 2: (-0.2725, 0.0328, 0.0236)}
 
 

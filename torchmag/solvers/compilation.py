@@ -17,6 +17,8 @@ _log = logging.getLogger("torchmag")
 # Seconds without compiled code before it is thought of; what compiling takes, about; the part of the time that it saves at least.
 WAIT, COST, GAIN = 3.0, 12.0, 0.5
 AUTO = "auto"
+# What an owner knows of a shape beside the seconds that calls took.
+DONE, FAILED = "done", "failed"
 
 
 def require_choice(compile, title: str) -> None:
@@ -113,9 +115,6 @@ class Later:
             RuntimeWarning,
             stacklevel=2,
         )
-
-
-DONE, FAILED = "done", "failed"
 
 
 def later_field(owner: Compiled, energy: Energy, m: Tensor, choice: str | bool, title: str) -> Later | None:

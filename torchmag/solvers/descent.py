@@ -142,16 +142,16 @@ def descended(
     tolerance: float,
     max_steps: int,
     callback: Callable[[int, float, Tensor], None] | None,
-    progress: Search,
+    search: Search,
 ) -> dict[str, Tensor]:
-    """Go down from m, or on from where `progress` is, which is kept up to date: m and residual of the whole batch.
+    """Go down from m, or on from where `search` is, which is kept up to date: m and residual of the whole batch.
 
     Args:
         part: the landscape of some samples alone; None if they must stay together.
         callback: called after each step with (step, residual, m).
     """
-    progress.at, axes = progress.at or begin(landscape, m), len(landscape.axes)
-    at = progress.at
+    search.at, axes = search.at or begin(landscape, m), len(landscape.axes)
+    at = search.at
     path = descend(landscape if at.rest is None else part(at.samples(axes), at.m), make, at, tolerance)
     while at.steps < max_steps:
         active = at.active(tolerance)
@@ -162,14 +162,14 @@ def descended(
             at = at.of(active, axes)
             path = descend(part(at.samples(axes), at.m), make, at, tolerance)
         steps, at = at.steps, next(path)
-        progress.at = at
+        search.at = at
         if at.steps > steps and callback is not None:
             whole = at.whole(axes)
             callback(at.steps, float(whole["residual"].amax()), whole["m"])
     return at.whole(axes)
 
 
-def told(bar: Bar, tolerance: float, callback: Callable | None) -> Callable[[int, float, Tensor], None]:
+def with_bar(bar: Bar, tolerance: float, callback: Callable | None) -> Callable[[int, float, Tensor], None]:
     """A callback of steps that also says on the bar where the search is."""
 
     def after_step(steps, residual, m):

@@ -15,7 +15,7 @@ from torchmag.layout import component_dim
 from torchmag.solvers.bb import BarzilaiBorwein
 from torchmag.solvers.compilation import later_field, require_choice
 from torchmag.solvers.crowd import can_divide, some_values
-from torchmag.solvers.descent import Search, descended, told
+from torchmag.solvers.descent import Search, descended, with_bar
 from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape, require_finite_fields
 from torchmag.solvers.lbfgs import LBFGS
@@ -122,7 +122,7 @@ def minimize(
         part = part if can_divide(energy, values) and energy._compiled_call_impl is None else None
         search = search or Search()
         with Bar("minimize", 0, 1, progress) as bar:
-            after_step = told(bar, tolerance, callback)
+            after_step = with_bar(bar, tolerance, callback)
             found = descended(landscape, part, METHODS[method], start, tolerance, max_steps, after_step, search)
         if later is not None:
             later.end()

@@ -17,7 +17,7 @@ from torchmag.solvers.adaptive import Controller, adaptive_steps
 from torchmag.solvers.bosh3 import BOSH3
 from torchmag.solvers.compilation import Later, later_field, nothing_known, require_choice
 from torchmag.solvers.crowd import can_divide, some_values
-from torchmag.solvers.descent import Descent, Search, descended, told
+from torchmag.solvers.descent import Descent, Search, descended, with_bar
 from torchmag.solvers.downhill import Downhill
 from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape, require_finite_fields
@@ -112,7 +112,7 @@ def relax(
         begun = search is not None and search.begun
         run = _descend if _is_landscape(llg) and not begun else _flow
         with torch.no_grad(), Bar("relax", 0, 1, progress) as bar:
-            after_step = told(bar, tolerance, callback)
+            after_step = with_bar(bar, tolerance, callback)
             m, record, residual = run(llg, values, m0.detach(), float(t), tolerance, max_steps, after_step, search, compile)
         resolved, live = trainable(values), leaves(llg)
         if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
