@@ -115,7 +115,6 @@ def test_gradients_of_a_compiled_solve_follow_its_stages(options):
     torch.testing.assert_close(found[1], found[0], rtol=0, atol=1e-11)
 
 
-@pytest.mark.skipif("isolate_recompiles" not in inspect.signature(torch.compile).parameters, reason="torch before 2.13")
 def test_many_equations_compile_in_one_process():
     torch._dynamo.reset()
     counter = CompileCounterWithBackend("eager")

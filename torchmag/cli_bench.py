@@ -65,8 +65,8 @@ def _measure(n, options):
         while not found or len(found) < 4 or sum(found[2:]) < options.seconds:
             begin = time.perf_counter()
             llg(t, m, values)
-            if m.is_cuda:
-                torch.cuda.synchronize()
+            if runs_apart(m):
+                torch.accelerator.synchronize()
             found.append(time.perf_counter() - begin)
             if len(found) == 1:
                 setup = begin - start

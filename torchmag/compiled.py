@@ -1,12 +1,15 @@
 """What a Module keeps of compiled functions that call it."""
 
 import functools
-import inspect
 import re
+import types
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from torchmag.device import is_replayed
 
 # Whose code stands still while a program runs, as torch.compile names it: the frame's own module, torch and torchmag.
 _OUR_CODE = re.compile(r"G\['(?!__import_)|G\['__import_torch(mag)?(_dot_|'])")
@@ -24,6 +27,17 @@ OPTIONS = {"cpp.min_chunk_size": 2**13, "size_asserts": False, "guard_filter_fn"
 ON_CPU = {"realize_reads_threshold": 32, "realize_acc_reads_threshold": 32}
 
 
+def with_own_code(function: Callable) -> Callable:
+    """The function, or method, with code of its own: torch.compile gives up on code of which it has compiled eight graphs, whoever's."""
+    plain = getattr(function, "__func__", function)
+    if not isinstance(plain, types.FunctionType):
+        return function
+    code = plain.__code__.replace()
+    copied = types.FunctionType(code, plain.__globals__, plain.__name__, plain.__defaults__, plain.__closure__)
+    copied.__kwdefaults__ = plain.__kwdefaults__
+    return copied if plain is function else types.MethodType(copied, function.__self__)
+
+
 class Compiled(nn.Module):
     """A Module that functions which call it are compiled with; it has a `reference`, a tensor on its device."""
 
@@ -32,8 +46,6 @@ class Compiled(nn.Module):
 
     def _compile_options(self, kwargs, steps=False):
         """The arguments of torch.compile."""
-        if "isolate_recompiles" in inspect.signature(torch.compile).parameters:
-            kwargs = {"isolate_recompiles": True} | kwargs
         if kwargs.get("backend", "inductor") == "inductor" and not {"mode", "options"} & kwargs.keys():
             kwargs = kwargs | {
                 "options": OPTIONS | (ON_CPU if self.reference.is_cpu else {}) | ({"triton.cudagraphs": True} if steps else {})
@@ -49,8 +61,17 @@ class Compiled(nn.Module):
             return None
         if name not in self._compiled:
             compiler = self._compiler or functools.partial(torch.compile, fullgraph=True, **self._compile_options({}))
-            self._compiled = self._compiled | {name: compiler(function)}
+            self._compiled = self._compiled | {name: compiler(with_own_code(function))}
         return self._compiled[name]
+
+    @staticmethod
+    def kept(call: Callable, m: Tensor, *arguments):
+        """What compiled steps give, in memory of its own where the next replay of a CUDA graph writes on what this one gave."""
+        if torch.compiler.is_compiling() or not is_replayed(m):
+            return call(*arguments)
+        if not torch.is_grad_enabled():
+            torch.compiler.cudagraph_mark_step_begin()
+        return tree_map_only(Tensor, Tensor.clone, call(*arguments))
 
     @property
     def compilations(self) -> dict:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from torchmag import layout
 from torchmag.allocator import return_memory
-from torchmag.compiled import Compiled
+from torchmag.compiled import Compiled, with_own_code
 from torchmag.constants import gamma_0
 from torchmag.energy import Energy, Sum
 from torchmag.forms import Scalar
@@ -100,8 +100,11 @@ class LLG(Compiled, Sealed, Parametric):
         return self.energy.reference
 
     def __call__(self, t, m: Tensor, values: Values | None = None) -> Tensor:
-        # To compiled code a number is a constant: each time would have a graph of its own.
-        return super().__call__(as_time(t, "LLG") if isinstance(t, int | float) else t, m, values)
+        if isinstance(m, Tensor) and (isinstance(t, int | float) or (isinstance(t, Tensor) and t.device != m.device)):
+            # To compiled code a number is a constant: each time would have a graph of its own.
+            t = as_time(t, "LLG", m)
+        call = super().__call__
+        return self.kept(call, m, t, m, values) if self._compiles_steps else call(t, m, values)
 
     def forward(self, t, m: Tensor, values: Values | None = None) -> Tensor:
         values = self.complete(t, m, values)
@@ -110,8 +113,7 @@ class LLG(Compiled, Sealed, Parametric):
     def compile(self, *args, **kwargs) -> None:
         """Compile the right-hand side, and what torchmag's solvers make of it, when they are first called.
 
-        Takes the arguments of torch.compile.  Every shape has a graph of its own (`dynamic` is False), and graphs are this object's
-        own where torch can keep them apart (2.13 on): it gives up compiling after eight for what it takes to be the same function.
+        Takes the arguments of torch.compile.  Every shape has a graph of its own (`dynamic` is False).
 
         Solvers compile a stage of a Runge-Kutta method, one graph for all methods; with mode="reduce-overhead" `solve` compiles whole
         steps instead, one graph for each method: it takes three times as long to compile, a step less to run by what calls cost (half
@@ -122,7 +124,7 @@ class LLG(Compiled, Sealed, Parametric):
             del kwargs["mode"]
         kwargs = self._compile_options(kwargs, steps)
         return_memory()  # of what was set up before: graphs come to use the same memory at every call
-        super().compile(*args, **kwargs)
+        self._compiled_call_impl = torch.compile(with_own_code(self._call_impl), *args, **kwargs)
         self._compiler = functools.partial(torch.compile, *args, **kwargs)
         self._compiled, self._compiles_steps = {}, steps
 
@@ -141,7 +143,7 @@ class LLG(Compiled, Sealed, Parametric):
         check_field(m, self.magnet, "LLG")
         batch = m.shape[: layout.component_dim(self.mesh)]
         values = self.remembered() if values is None else values
-        return self.at(values, as_time(t, "LLG", batch), m, fresh_cache(values))
+        return self.at(values, as_time(t, "LLG", m, batch), m, fresh_cache(values))
 
     def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
         energy = self.energy.at(values["energy"], t, m, cache)
@@ -178,7 +180,7 @@ class LLG(Compiled, Sealed, Parametric):
         """The field of a user's torque."""
         field = lambda t, m: torque(**{name: t if name == "t" else m for name in drivers})
         axes = 1 + self.mesh.dim
-        t = as_time(t, "LLG", m.shape[: m.ndim - axes])
+        t = as_time(t, "LLG", m, m.shape[: m.ndim - axes])
         return for_each_sample(field, t, m, axes, axes) if t.ndim and "t" in drivers else field(t, m)
 
     def _resolved(self, values, prefix):

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchmag.alias import alias_kernel, convolved
 from torchmag.allocator import keep_memory
 from torchmag.constants import mu_0
+from torchmag.device import instant
 from torchmag.forms import Scalar, Vector
 from torchmag.layout import expand_to_cells, is_uniform, periodic_axes, to_nodes
 from torchmag.mesh import Mesh
@@ -133,7 +134,7 @@ class Magnet(Sealed, Parametric):
 
     def material(self, m: Tensor, t: float = 0.0) -> Values:
         """Ms, fraction and M of the cells (see `complete`) at m and time t: what measuring needs, without the cost of `prepare`."""
-        return _material(super().at(super()._prepare({}, "", {}), torch.as_tensor(t, dtype=torch.float64), m, {}))
+        return _material(super().at(super()._prepare({}, "", {}), instant(t, m), m, {}))
 
     def _for_high_order(self, fraction, M):
         if self.order == 2:

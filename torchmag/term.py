@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchmag.device import instant
 from torchmag.magnet import Magnet
 from torchmag.mesh import Mesh
 from torchmag.parameters import Parametric, Values
@@ -37,7 +38,7 @@ class Term(Sealed, Parametric):
         title = type(self).__name__
         check_field(m, self.magnet, title)
         values = self.remembered() if values is None else values
-        return self.at(values, as_time(t, title), m, fresh_cache(values))
+        return self.at(values, as_time(t, title, m), m, fresh_cache(values))
 
     def at(self, values: Values, t: Tensor, m: Tensor, cache: dict) -> Values:
         return self._at_own(values, t, m, cache) | {"magnet": self.magnet.at(values["magnet"], t, m, cache)}
@@ -85,12 +86,11 @@ def check_field(m: Tensor, magnet: Magnet, title: str) -> None:
         raise ValueError(f"{title}: m is on {m.device}, the magnet on {magnet.reference.device}; move one with .to()")
 
 
-def as_time(t, title: str, batch: tuple[int, ...] = ()) -> Tensor:
-    """A time in s as a float64 tensor: 0-d, or one for each sample of the batch."""
+def as_time(t, title: str, m: Tensor, batch: tuple[int, ...] = ()) -> Tensor:
+    """A time in s as a float64 tensor where m lives: 0-d, or one for each sample of the batch."""
     if not isinstance(t, (Tensor, int, float, np.number)):
         raise TypeError(f"{title}: t is a {type(t).__name__}, expected a time in s")
-    # torch.full: as_tensor of a number makes torch.compile specialise on its value.
-    t = t.to(torch.float64) if isinstance(t, Tensor) else torch.full((), t, dtype=torch.float64)
+    t = instant(t, m)
     if t.ndim and tuple(t.shape) != tuple(batch):
         raise ValueError(f"{title}: t has shape {tuple(t.shape)}, expected one time in s")
     return t

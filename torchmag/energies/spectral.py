@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torchmag import layout
+from torchmag.device import runs_apart
 from torchmag.energies import plans
 from torchmag.mesh import Mesh
 
@@ -151,7 +152,7 @@ class Convolution:
         flat = x.reshape(-1, 3, *self.cells)  # (batch, 3, *cells of the axes with more than one cell)
         if not self.axes:
             return self._multiply(flat, kernel).reshape(x.shape)
-        if x.is_cuda or torch.compiler.is_compiling():
+        if runs_apart(x) or torch.compiler.is_compiling():
             return self._in_blocks(flat, kernel).reshape(x.shape)
         samples = max(1, BLOCK // self._bytes(x))
         found = [self._in_blocks(part, kernel) for part in flat.split(samples)]
@@ -210,7 +211,7 @@ class Convolution:
     def _block(self, x):
         """How many frequencies of the last axis to take at a time."""
         count = self.lengths[-1] // 2 + 1
-        if x.is_cuda:
+        if runs_apart(x):
             return count
         block = max(1, count * BLOCK // self._bytes(x))
         return max(block, math.ceil(count / MOST_COMPILED)) if torch.compiler.is_compiling() else block

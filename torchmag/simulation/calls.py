@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from torchmag.device import instant
+
 
 def taken(function, title: str) -> tuple[str, ...]:
     """Which of t and m a function takes; other arguments keep their defaults.
@@ -34,6 +36,6 @@ def taken(function, title: str) -> tuple[str, ...]:
 
 def call(function: Callable, names: tuple[str, ...], t: float | Tensor, m: Tensor) -> Tensor:
     """Its value, without a graph."""
-    given = {"t": torch.as_tensor(t, dtype=torch.float64), "m": m}
+    given = {"t": instant(t, m), "m": m}
     with torch.no_grad():
         return torch.as_tensor(function(**{name: given[name] for name in names}))

@@ -6,6 +6,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from torchmag.device import runs_apart
 from torchmag.solvers.progress import Progress
 from torchmag.solvers.stepper import Step
 
@@ -15,7 +16,7 @@ MOST, HELD = 8, 2**21
 
 def burst(m: Tensor, k: Tensor, progress: Progress | None = None) -> int:
     """How many steps to make before the host asks: one on the CPU, with a tape, and where a progress is to be kept up to date."""
-    if not m.is_cuda or progress is not None or m.requires_grad or k.requires_grad:
+    if not runs_apart(m) or progress is not None or m.requires_grad or k.requires_grad:
         return 1
     return max(1, min(MOST, HELD // m.numel()))
 

@@ -10,6 +10,7 @@ from torchdiffeq._impl.odeint import SOLVERS
 from torchdiffeq._impl.rk_common import RKAdaptiveStepsizeODESolver
 from torchdiffeq._impl.solvers import FixedGridODESolver
 
+from torchmag.device import instant
 from torchmag.solvers.bursts import burst, finite_steps
 from torchmag.solvers.fixed import count_steps
 from torchmag.solvers.progress import Progress
@@ -113,7 +114,7 @@ class _Rate:
         self.system, self.start, self.unit = system, start, unit
 
     def __call__(self, t, m, *, perturb=None):
-        return self.system.rate(self.start + self.unit * torch.as_tensor(t, dtype=torch.float64), m) * self.unit
+        return self.system.rate(self.start + self.unit * instant(t, m), m) * self.unit
 
     def callback_step(self, t, m, dt):
         """torchdiffeq calls this before each step."""

@@ -105,7 +105,7 @@ def minimize(
         raise ValueError(f"minimize: method = {method!r}, expected one of {', '.join(METHODS)}")
     if not isinstance(t, Real | Tensor) or not math.isfinite(t):
         raise ValueError(f"minimize: t = {t!r}, expected one time in s, at which drives are held")
-    now = as_time(t, "minimize")
+    now = as_time(t, "minimize", m0)
     require_finite_parameters(energy, "minimize")
     values = energy.prepare(params)
     if is_transformed((m0, *every_tensor(values, energy))):

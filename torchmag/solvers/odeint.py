@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torchdiffeq._impl.odeint import SOLVERS
 
+from torchmag.device import instant
 from torchmag.llg import LLG
 from torchmag.solvers.adaptive import adaptive_steps
 from torchmag.solvers.outputs import Outputs
@@ -28,7 +29,7 @@ class _Method:
             raise TypeError(f"torchmag_{self.tableau.name}: unknown options {sorted(unknown)}; known: max_num_steps")
         self.func, self.y0, self.max_steps = func, y0, max_num_steps
         llg = _llg_within(func)
-        rate = lambda t, y, values: func(torch.as_tensor(t, dtype=torch.float64, device=y0.device), y)
+        rate = lambda t, y, values: func(instant(t, y0), y)
         if llg is None:
             size = lambda e, y0, y1: torch.as_tensor(norm(e / (atol + rtol * torch.maximum(y0.abs(), y1.abs()))))
             self.system = System(rate, lambda y: y, size, lambda t, y: None)

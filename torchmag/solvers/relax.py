@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torchmag.bar import Bar
+from torchmag.device import instant
 from torchmag.errors import ConvergenceError
 from torchmag.layout import component_dim
 from torchmag.llg import LLG
@@ -116,7 +117,7 @@ def relax(
             m, record, residual = run(llg, values, m0.detach(), float(t), tolerance, max_steps, after_step, search, compile)
         resolved, live = trainable(values), leaves(llg)
         if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
-            m = _with_gradient(llg, values, m, m0, as_time(t, "relax"), resolved, live, residual, tolerance)
+            m = _with_gradient(llg, values, m, m0, as_time(t, "relax", m0), resolved, live, residual, tolerance)
     warn_if_coarse(m, llg.magnet, values["energy"]["magnet"], "relax")
     if info:
         return m, record
@@ -144,7 +145,7 @@ def _is_landscape(llg):
 
 def _descend(llg, values, m0, now, tolerance, max_steps, callback, at, compile):
     """m, the record, and the residual of each sample, downhill."""
-    energy, own, t = llg.energy, values["energy"], as_time(now, "relax")
+    energy, own, t = llg.energy, values["energy"], as_time(now, "relax", m0)
     m = m0.expand(torch.broadcast_shapes(m0.shape, llg.forward(t, m0, values).shape))
     later = later_field(llg, energy, m, compile, "relax")
     landscape, m = make_landscape(energy, own, m, t, llg.frozen, "relax", later)
@@ -174,7 +175,7 @@ def _flow(llg, values, m0, now, tolerance, max_steps, callback, progress, compil
     """m, the record, and the residual of each sample, along the overdamped dynamics."""
     values = values | {"alpha": m0.new_full((), DAMPING)}
     # Not compiled: only its shape counts.
-    rate = llg.forward(torch.as_tensor(now, dtype=torch.float64), m0, values)
+    rate = llg.forward(instant(now, m0), m0, values)
     m = m0.expand(torch.broadcast_shapes(m0.shape, rate.shape))
     system = llg_system(llg, values, m, 0.0, 1.0, compile, "relax")
     require_unit_length(llg, values, m, "relax")

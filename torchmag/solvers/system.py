@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torchmag import layout
+from torchmag.device import instant
 from torchmag.energy import Energy
 from torchmag.llg import LLG
 from torchmag.parameters import Values
@@ -42,7 +43,7 @@ def llg_system(
         return replace(system, **own, function=plain, stage=None, whole=None, later=None, replay=None)
 
     def plain(t, m, values):
-        return llg.forward(torch.as_tensor(t, dtype=torch.float64), m, values)
+        return llg.forward(instant(t, m), m, values)
 
     def diagnose(t, m):
         for name, field in llg.fields(m, t, values).items():
@@ -51,7 +52,7 @@ def llg_system(
         return None
 
     return System(
-        function=lambda t, m, values: llg(torch.as_tensor(t, dtype=torch.float64), m, values),
+        function=lambda t, m, values: llg(instant(t, m), m, values),
         project=lambda m: layout.normalize(m, dim),
         error=norm(weight),
         diagnose=diagnose,
@@ -73,14 +74,14 @@ def _on_the_way(llg, m, compile, title):
     def stage(t, m, h, weights, stages, end, values):
         state = combine(m, h, weights, stages)
         state = layout.normalize(state, dim) if end else state
-        return state, llg.forward(torch.as_tensor(t, dtype=torch.float64), state, values)
+        return state, llg.forward(instant(t, m), state, values)
 
     def rate(t, m, values):
-        return llg.forward(torch.as_tensor(t, dtype=torch.float64), m, values)
+        return llg.forward(instant(t, m), m, values)
 
     def compiled_rate():
         compiled = llg.compiled("rate", llg.forward, True)
-        return lambda t, m, values: compiled(torch.as_tensor(t, dtype=torch.float64), m.contiguous(), values)
+        return lambda t, m, values: compiled(instant(t, m), m.contiguous(), values)
 
     return {
         "later": Later(llg, title, compile, m, lambda: _compiled_stage(llg, m, True), stage),
@@ -115,7 +116,7 @@ def _compiled_stage(llg, m, by_itself=False):
         return m.new_tensor((*weights, *(0.0,) * (STAGES - len(weights))))
 
     def stage(t, m, h, weights, stages, end, values):
-        t, h = torch.as_tensor(t, dtype=torch.float64), spread(torch.as_tensor(h), m)
+        t, h = instant(t, m), spread(instant(h, m), m)
         if len(stages) > STAGES:
             state = combine(m, h, weights, stages)
             state = layout.normalize(state, dim) if end else state
@@ -147,12 +148,9 @@ def _compiled_step(llg):
         return step
 
     def whole(tableau, t, dt, m, k, values):
-        t, dt = (torch.as_tensor(x, dtype=torch.float64) for x in (t, dt))
-        if m.is_cuda:
-            torch.compiler.cudagraph_mark_step_begin()
-        found = llg.compiled(tableau.name, of(tableau))(t, dt, m.contiguous(), k.contiguous(), values)
-        # The next replay of a CUDA graph writes where this one did.
-        return tuple(x.clone() for x in found) if m.is_cuda else found
+        t, dt = instant(t, m), instant(dt, m)
+        step = llg.compiled(tableau.name, of(tableau))
+        return llg.kept(step, m, t, dt, m.contiguous(), k.contiguous(), values)
 
     return whole
 

@@ -1,0 +1,26 @@
+"""Where the numbers live that an equation takes along with a field, and how its device works.
+
+Times, step sizes, weights and flags that reach an operator together with m live where m does.  A number of the host becomes a tensor
+there by `torch.full`, which copies nothing: a copy makes the host wait for the device, and keeps compiled steps from being replayed.
+"""
+
+import torch
+from torch import Tensor
+
+
+def instant(t: float | Tensor, m: Tensor) -> Tensor:
+    """A time or a step size in s, one or (*samples), as a float64 tensor where m lives."""
+    if isinstance(t, Tensor):
+        return t.to(m.device, torch.float64)
+    # torch.full: as_tensor of a number makes torch.compile specialise on its value.
+    return torch.full((), t, dtype=torch.float64, device=m.device)
+
+
+def runs_apart(x: Tensor) -> bool:
+    """Whether the device works on while the host goes on, so that the host had better not ask it often."""
+    return x.device.type not in ("cpu", "meta")
+
+
+def is_replayed(x: Tensor) -> bool:
+    """Whether compiled steps may be CUDA graphs, each replay of which writes where the one before did."""
+    return x.is_cuda
