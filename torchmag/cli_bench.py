@@ -57,7 +57,7 @@ def _measure(n, options):
     film = tm.Magnet(mesh, 8e5, dtype=dtype, device=options.device, **chosen)
     llg = tm.LLG(tm.Exchange(film, 1.3e-11) + tm.Demag(film), alpha=0.02)
     m = torch.stack([tm.random(mesh, seed=seed, dtype=torch.float64) for seed in range(options.batch)]).to(film.reference)
-    t, values = torch.zeros((), dtype=torch.float64), llg.prepare()
+    t, values = torch.zeros((), dtype=torch.float64, device=m.device), llg.prepare()
     if options.compile:
         llg.compile(fullgraph=True, dynamic=False)
     found = []
@@ -65,7 +65,7 @@ def _measure(n, options):
         while not found or len(found) < 4 or sum(found[2:]) < options.seconds:
             begin = time.perf_counter()
             llg(t, m, values)
-            if runs_apart(m):
+            if m.device.type != "cpu":
                 torch.accelerator.synchronize()
             found.append(time.perf_counter() - begin)
             if len(found) == 1:

@@ -488,6 +488,8 @@ def _check_values(title, value, role):
     value = value.detach()
     if role.kind.unit and not bool((torch.linalg.vector_norm(value, dim=-len(role.grid) - 1) > 0.5).all()):
         raise ValueError(f"{title} has a zero vector, which has no direction; give every cell a direction, vacuum too")
+    if bool((torch.isfinite(value) & (value >= role.lower) & (value <= role.upper)).all()):
+        return
     if not bool(torch.isfinite(value).all()):
         raise ValueError(f"{title} is not finite ({int((~torch.isfinite(value)).sum())} of {value.numel()} values)")
     if not bool((value >= role.lower).all()):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from torchmag.device import runs_apart
 from torchmag.errors import DivergedWarning, IntegrationError, MaxStepsError, StepSizeError
 from torchmag.solvers.bursts import burst
 from torchmag.solvers.crowd import Crowd, finite
@@ -94,19 +95,20 @@ def adaptive_steps(
     while made < max_steps:
         size = min(size, max_steps - made)
         made += size
-        for attempt in _known([_attempt(crowd, control, state, t0, t1, stop, asks=size == 1) for _ in range(size)]):
+        attempts = [_attempt(crowd, control, state, t0, t1, stop, asks=size == 1) for _ in range(size)]
+        attempts, count, left = _known(attempts, state, control, t1)
+        for attempt in attempts:
             if attempt.lose is not None:
                 attempt.lose()
             if attempt.step is not None:
                 if progress is not None:
                     progress.take(**vars(state), dt=control.dt, error=control.error)
                 yield attempt.step
-        if not crowd.follow(state.active):
+        if not crowd.follow(state.active, count):
             return
         if most > 1:
             # No more than are needed, as far as can be told.
-            left = torch.where(state.active, (t1 - state.t) / control.dt, 0.0).max()
-            size = max(1, min(most, math.ceil(min(float(left), most))))
+            size = max(1, min(most, math.ceil(min(left, most))))
     t, active = state.t, state.active
     behind = float(t[active].min())
     dt = float(control.dt[active].min())
@@ -167,12 +169,19 @@ def _attempt(crowd, control, state, t0, t1, stop, asks) -> _Attempt:
     return _Attempt(step if moved else None, stuck, lose)
 
 
-def _known(attempts: list[_Attempt]) -> Iterator[_Attempt]:
-    """The attempts, with what the device knows of them: asked once."""
+def _known(attempts: list[_Attempt], state: _State, control: Controller, t1: float):
+    """The attempts, how many samples are active now, and how many steps they have left: what the device knows, asked once."""
+    active = state.active
+    if len(attempts) == 1 and not runs_apart(active):
+        return attempts, int(active.sum()), 1.0
+    left = torch.where(active, (t1 - state.t) / control.dt, 0.0)
+    now = torch.stack((active.double(), left))
     if len(attempts) == 1:
-        return iter(attempts)
+        count, left = torch.stack((now[0].sum(), now[1].max())).tolist()
+        return attempts, int(count), left
     rows = [torch.stack((a.step.t, a.step.end, a.step.took.double(), a.stuck.double())) for a in attempts]
-    return map(_asked, attempts, torch.stack(rows).reshape(len(rows), 4, -1).tolist())
+    *rows, now = torch.stack([*rows, torch.cat((now, now))]).reshape(len(rows) + 1, 4, -1).tolist()
+    return map(_asked, attempts, rows), int(sum(now[0])), max(now[1])
 
 
 def _asked(attempt, row):

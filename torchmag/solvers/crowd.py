@@ -48,9 +48,9 @@ class Crowd:
     samples: Samples | None = None
     part: System | None = None
 
-    def follow(self, active: Tensor) -> int:
-        """Leave out the samples that are not active, bool (*samples), from now on; how many are."""
-        count = int(active.sum())
+    def follow(self, active: Tensor, count: int | None = None) -> int:
+        """Leave out the samples that are not active, bool (*samples), from now on; how many are, if that is known."""
+        count = int(active.sum()) if count is None else count
         present = active.numel() if self.samples is None else len(self.samples.numbers)
         share = self.system.share if self.samples is None else 1.0
         if self.system.part is not None and 0 < count < present and count <= share * present:

@@ -1,0 +1,277 @@
+"""What is done on a GPU, on a device that is emulated on the CPU (see `emulated`): the same numbers, no mix of devices, and few waits."""
+
+import copy
+import pickle
+import warnings
+
+import emulated
+import every_term
+import pytest
+import torch
+from emulated import DEVICE, counted
+from torch import nn
+
+import torchmag as tm
+
+NM = 1e-9
+MESH = tm.Mesh((6, 5), (4 * NM, 5 * NM, 3 * NM))
+
+
+def start(*batch, mesh=MESH, seed=0):
+    noise = torch.randn(*batch, 3, *mesh.nodes, generator=torch.Generator().manual_seed(seed))
+    return nn.functional.normalize(tm.uniform(mesh, (1, 0.3, 0.2)) + 0.1 * noise, dim=-mesh.dim - 1)
+
+
+def equation(order=6, **options):
+    magnet = tm.Magnet(MESH, 8e5, order=order)
+    energy = tm.Exchange(magnet, 1e-11) + tm.Demag(magnet) + tm.UniaxialAnisotropy(magnet, 2e4, (0.0, 0.6, 0.8))
+    return tm.LLG(energy + tm.InterfaceDMI(magnet, 1e-3) + tm.Zeeman(magnet, lambda t: 1e4 * torch.stack([t * 1e11, t * 0, t * 0 + 1])), 0.1, **options)
+
+
+def both(make, run, *inputs, within=1e-12):
+    """Run the same on both sides and compare; what is made there."""
+    expected = run(make(), *inputs)
+    there = make().to(DEVICE)
+    found = run(there, *(x.to(DEVICE) if isinstance(x, torch.Tensor) else x for x in inputs))
+    assert found.device == DEVICE
+    scale = float(expected.detach().abs().max())
+    torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=within * max(scale, 1e-300))
+    return there
+
+
+def test_the_device_refuses_what_cuda_refuses_and_counts():
+    x = torch.rand(3, 4)
+    y = x.to(DEVICE)
+    with pytest.raises(RuntimeError, match="at least two devices"):
+        y + x
+    with pytest.raises(RuntimeError, match="at least two devices"):
+        torch.cat([y, x])
+    with pytest.raises(RuntimeError, match="at least two devices"):
+        torch.stack([y.sum(), x.sum()])
+    torch.testing.assert_close((y + torch.tensor(2.0)).cpu(), x + 2)
+    with counted() as counts:
+        z = (2 * y).transpose(0, 1).contiguous().sum()
+    assert sum(counts.launches.values()) == 3 and not counts.waits
+    with counted() as counts:
+        (float(z), bool(z > 0), z.tolist(), y.nonzero(), y[y > 0], y.to("cpu"), x.to(DEVICE))
+    assert sum(counts.waits.values()) == 7
+
+
+@pytest.mark.parametrize("case", every_term.CASES)
+def test_every_term(case):
+    mesh, axis = every_term.CASES[case]
+    m = start(2, mesh=mesh)
+    energy, there = every_term.everything(case), every_term.everything(case).to(DEVICE)
+    expected, found = energy.fields(m), there.fields(m.to(DEVICE))
+    for name, field in expected.items():
+        torch.testing.assert_close(found[name].cpu(), field, rtol=0, atol=1e-11 * float(field.abs().max()))
+    energies = there.energies(m.to(DEVICE))
+    for name, value in energy.energies(m).items():
+        torch.testing.assert_close(energies[name].cpu(), value, rtol=1e-10, atol=0)
+    together = energy.field(m)
+    with counted() as counts:
+        found = there.field(m.to(DEVICE))
+    assert sum(counts.waits.values()) == 1  # m itself
+    torch.testing.assert_close(found.cpu(), together, rtol=0, atol=1e-11 * float(together.abs().max()))
+
+
+@pytest.mark.parametrize(
+    "torque",
+    [
+        lambda magnet: tm.ZhangLi(magnet, (5e11, 0, 0), 0.5, 0.05),
+        lambda magnet: tm.SpinOrbit(magnet, 1e11, (0, 1, 0), 0.1, 0.5),
+        lambda magnet: tm.Slonczewski(magnet, 1e11, (0, 1, 0), 0.5),
+    ],
+)
+def test_torques(torque):
+    def make():
+        llg = equation()
+        return tm.LLG(llg.energy, 0.1, torques=[torque(llg.magnet)])
+
+    both(make, lambda llg, m: llg(0.0, m), start(2))
+
+
+METHODS = [
+    {}, {"method": "gyro5"}, {"method": "tsit5"}, {"method": "bosh3"}, {"method": "rk4", "step": 1e-12}, {"method": "dopri8"},
+    {"method": "euler", "step": 5e-14}, {"method": "heun", "step": 5e-13}, {"method": "explicit_adams", "step": 1e-12}, {"step": 1e-12},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", METHODS, ids=lambda options: " ".join(map(str, options.values())) or "dopri5")
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_solvers(options, batch):
+    both(equation, lambda llg, m: tm.solve(llg, m, [0, 3e-12, 7e-12], **options), start(*batch), within=1e-10)
+
+
+def test_samples_leave_a_batch():
+    def run(llg, m):
+        alpha = torch.tensor([0.02, 0.5, 1.0]).reshape(3, 1, 1).to(m.device)
+        return tm.solve(llg, m, [0, 5e-12], params={"alpha": alpha})
+
+    both(equation, run, start(3), within=1e-10)
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "gyro5"}, {"memory": 5e5}, {"method": "rk4", "step": 1e-12}, {"gradient": "adjoint"}])
+def test_gradients(options):
+    def run(llg, m):
+        m = m.requires_grad_()
+        alpha = torch.tensor(0.1, device=m.device, requires_grad=True)
+        last = tm.solve(llg, m, [0, 4e-12], params={"alpha": alpha}, check=False, **options)[-1]
+        return torch.cat([x.reshape(-1) for x in torch.autograd.grad(last[0].sum(), (m, alpha))])
+
+    both(equation, run, start(), within=1e-9)
+
+
+@pytest.mark.parametrize("search", [tm.relax, tm.minimize, lambda e, m, **k: tm.minimize(e, m, method="bb", **k)])
+def test_equilibria_and_their_gradients(search):
+    def run(llg, m):
+        K = torch.tensor(2e4, device=m.device, requires_grad=True)
+        what, name = (llg, "energy.uniaxial_anisotropy.Ku") if search is tm.relax else (llg.energy, "uniaxial_anisotropy.Ku")
+        found = search(what, m, params={name: K}, tolerance=1e-9)
+        (gradient,) = torch.autograd.grad(found[1].sum(), K)
+        return torch.cat([found.detach().reshape(-1), 1e4 * gradient.reshape(1)])
+
+    both(equation, run, start(), within=1e-6)
+
+
+def test_relaxation_with_torques_and_loops():
+    def make():
+        llg = equation()
+        return tm.LLG(llg.energy, 0.1, torques=[tm.SpinOrbit(llg.magnet, 1e10, (0, 1, 0), 0.1, 0.0)])
+
+    both(make, lambda llg, m: tm.relax(llg, m, tolerance=1e-3), start(), within=1e-6)
+    fields = torch.tensor([[1e5, 1e3, 0.0], [-1e5, 1e3, 0.0]])
+    both(lambda: equation().energy, lambda energy, m: tm.hysteresis(energy, m, fields, tolerance=1e-5)[0].reshape(-1), start(), within=1e-4)
+
+
+def test_thermal_noise():
+    def make():
+        llg = equation()
+        llg.temperature = tm.ThermalField(llg.magnet, 300.0, seed=[1, 2])
+        return llg
+
+    both(make, lambda llg, m: tm.solve(llg, m, [0, 2e-12], step=1e-13), start(2), within=1e-10)
+
+
+def test_simulation(tmp_path):
+    def run(llg, m):
+        where = tmp_path / m.device.type
+        simulation = tm.Simulation(llg, m, loggers=[tm.loggers.ScalarTable(where / "table.txt", every=1e-12)])
+        simulation.run(4e-12)
+        return simulation.m
+
+    both(equation, run, start(), within=1e-10)
+    tables = [(tmp_path / side / "table.txt").read_text().splitlines() for side in ("cpu", emulated.NAME)]
+    assert len(tables[0]) == len(tables[1]) > 4
+
+
+def test_modules_travel():
+    llg, m = equation(), start()
+    there = equation().to(DEVICE)
+    expected = llg(0.0, m)
+    for moved in (copy.deepcopy(there), pickle.loads(pickle.dumps(llg)).to(DEVICE)):
+        torch.testing.assert_close(moved(0.0, m.to(DEVICE)).cpu(), expected, rtol=1e-10, atol=1e-3)
+    torch.testing.assert_close(there.to("cpu")(0.0, m), expected, rtol=1e-10, atol=1e-3)
+    with pytest.raises(ValueError, match=f"m is on cpu, the magnet on {emulated.NAME}"):
+        equation().to(DEVICE)(0.0, m)
+
+
+def test_transforms():
+    def run(llg, m):
+        call = lambda m: llg(0.0, m)
+        tangent = torch.func.jvp(call, (m,), (0.1 * m.flip(-1),))[1]
+        pulled = torch.func.grad(lambda m: call(m).square().sum())(m)
+        return torch.cat([tangent.reshape(-1), pulled.reshape(-1) / 1e12, torch.func.vmap(call)(torch.stack([m, -m])).reshape(-1)])
+
+    both(equation, run, start(), within=1e-9)
+
+
+def test_the_default_device():
+    """torch.set_default_device, as torch's documentation recommends."""
+    expected = tm.solve(equation(), start(), [0, 2e-12])
+    torch.set_default_device(DEVICE)
+    try:
+        magnet = tm.Magnet(MESH, 8e5)
+        assert magnet.reference.device == DEVICE
+        with torch.device("cpu"):
+            m = start()
+        found = tm.solve(equation(), m.to(DEVICE), [0, 2e-12])
+        assert tm.uniform(MESH, (1, 0, 0)).device == DEVICE and tm.random(MESH, seed=1).device == DEVICE
+        tm.minimize(equation().energy, m.to(DEVICE), tolerance=1e-3)
+        tm.relax(equation(), m.to(DEVICE), tolerance=1e-3)
+    finally:
+        torch.set_default_device(None)
+    torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=1e-10)
+
+
+# What torch.compile makes of it: one graph, which runs there.
+
+
+@pytest.mark.parametrize("mode", [{}, {"mode": "reduce-overhead"}])
+@pytest.mark.parametrize("options", [{}, {"method": "rk4", "step": 1e-12}, {"step": 1e-12}])
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_compiled_steps(mode, options, batch):
+    def run(llg, m):
+        torch._dynamo.reset()
+        llg.compile(backend=emulated.compile_backend, fullgraph=True, **mode)
+        return tm.solve(llg, m, [0, 4e-12], **options)
+
+    both(equation, run, start(*batch), within=1e-10)
+
+
+@pytest.mark.parametrize("order", [2, 6])
+@pytest.mark.parametrize("mode", [{}, {"mode": "reduce-overhead"}])
+def test_compiled_gradients(order, mode):
+    def run(llg, m):
+        torch._dynamo.reset()
+        llg.compile(backend=emulated.compile_backend, fullgraph=True, **mode)
+        m = m.requires_grad_()
+        return torch.autograd.grad(tm.solve(llg, m, [0, 4e-12])[-1, 0].sum(), m)[0]
+
+    both(lambda: equation(order), run, start(), within=1e-9)
+
+
+def test_compiled_terms_together():
+    case = "2d"
+    mesh, _ = every_term.CASES[case]
+    torch._dynamo.reset()
+
+    def run(llg, m):
+        llg.compile(backend=emulated.compile_backend, fullgraph=True)
+        return llg(0.0, m)
+
+    both(lambda: tm.LLG(every_term.everything(case), 0.1), run, start(mesh=mesh), within=1e-10)
+
+
+def test_what_compiles_by_itself(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function, **options: _compile(function, backend=emulated.compile_backend, fullgraph=True))
+    _compile = torch._dynamo.optimize if False else _plain_compile
+    torch._dynamo.reset()
+    emulated.graphs.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        both(equation, lambda llg, m: tm.solve(llg, m, [0, 4e-12], compile=True), start(), within=1e-10)
+        both(equation, lambda llg, m: tm.relax(llg, m, tolerance=1e-6, compile=True), start(), within=1e-3)
+    assert len(emulated.graphs) >= 4
+
+
+_plain_compile = torch.compile
+
+
+# What the host waits for.
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "gyro5"}, {"method": "bosh3"}, {"method": "rk4", "step": 2e-13}, {"method": "heun", "step": 2e-13}])
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_the_host_waits_once_in_eight_steps(options, batch):
+    llg, m, found = equation(order=2).to(DEVICE), start(*batch).to(DEVICE), []
+    for end in (1e-11, 4e-11):
+        steps = []
+        tm.solve(llg, m, [0, end], callback=lambda t, dt, m: steps.append(1), compile=False, **options)
+        with counted() as counts:
+            tm.solve(llg, m, [0, end], compile=False, **options)
+        found.append((sum(counts.waits.values()), len(steps)))
+    (short, few), (long, many) = found
+    assert many - few >= 40
+    assert long - short <= (many - few) / 8 + 2
+    assert short <= 40
