@@ -5,7 +5,8 @@ operator that torch calls there passes through here: one that is given tensors o
 asks for and copies between both sides are counted as waits, everything that computes as a launch.
 
 torch sees a device as any other: autograd, torch.func, random numbers, `torch.set_default_device`, and torch.compile's tracing, which
-refuses a graph that mixes devices.  `compile_backend` runs a traced graph operator by operator.
+refuses a graph that mixes devices.  Forward-mode derivatives (tensors of zeros without memory) and deep copies of memory it does not know.
+`compile_backend` runs a traced graph operator by operator.
 """
 
 import contextlib
@@ -116,7 +117,13 @@ def _fallback(operator, *args, **kwargs):
     to_cpu = lambda x: alias(x) if isinstance(x, Tensor) else torch.device("cpu") if isinstance(x, torch.device) else x
     own_args, own_kwargs = tree_map(to_cpu, (args, kwargs))
     with torch.no_grad():
-        found = operator(*own_args, **own_kwargs)
+        try:
+            found = operator(*own_args, **own_kwargs)
+        except RuntimeError as error:
+            # A number in the place of a tensor, as torch hands it on.
+            if "Expected a value of type 'Tensor'" not in str(error):
+                raise
+            found = operator.overloadpacket(*own_args, **own_kwargs)
     if name == "_to_copy" and target is not None and torch.device(target).type != NAME:
         return found.clone() if any(found is x for _, x in seen.values()) else found
     if name == "copy_" and not _is_there(args[0]):
@@ -181,7 +188,7 @@ _has = torch._C._dispatch_has_kernel_for_dispatch_key
 for _name in torch._C._dispatch_get_registrations_for_dispatch_key("CPU"):
     if _name.startswith("aten::") and not _has(_name, "CompositeImplicitAutograd") and not _name.startswith(("aten::empty", "aten::_empty")):
         _take(_name)
-for _name in ("abs", "angle", "sgn", "argsort", "linspace", "logspace", "arange", "arange.start", "arange.start_step", "eye", "eye.m", "randperm"):
+for _name in ("abs", "argsort", "linspace", "logspace", "arange", "arange.start", "arange.start_step", "eye", "eye.m", "randperm"):
     _take(_name)
 DEVICE = torch.device(NAME, 0)
 

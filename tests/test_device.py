@@ -1,6 +1,5 @@
 """What is done on a GPU, on a device that is emulated on the CPU (see `emulated`): the same numbers, no mix of devices, and few waits."""
 
-import copy
 import pickle
 import warnings
 
@@ -22,10 +21,14 @@ def start(*batch, mesh=MESH, seed=0):
     return nn.functional.normalize(tm.uniform(mesh, (1, 0.3, 0.2)) + 0.1 * noise, dim=-mesh.dim - 1)
 
 
-def equation(order=6, **options):
+def drive(t):
+    return 1e4 * torch.stack([t * 1e11, t * 0, t * 0 + 1])
+
+
+def equation(order=2, **options):
     magnet = tm.Magnet(MESH, 8e5, order=order)
     energy = tm.Exchange(magnet, 1e-11) + tm.Demag(magnet) + tm.UniaxialAnisotropy(magnet, 2e4, (0.0, 0.6, 0.8))
-    return tm.LLG(energy + tm.InterfaceDMI(magnet, 1e-3) + tm.Zeeman(magnet, lambda t: 1e4 * torch.stack([t * 1e11, t * 0, t * 0 + 1])), 0.1, **options)
+    return tm.LLG(energy + tm.InterfaceDMI(magnet, 1e-3) + tm.Zeeman(magnet, drive), 0.1, **options)
 
 
 def both(make, run, *inputs, within=1e-12):
@@ -92,31 +95,31 @@ def test_torques(torque):
 
 
 METHODS = [
-    {}, {"method": "gyro5"}, {"method": "tsit5"}, {"method": "bosh3"}, {"method": "rk4", "step": 1e-12}, {"method": "dopri8"},
-    {"method": "euler", "step": 5e-14}, {"method": "heun", "step": 5e-13}, {"method": "explicit_adams", "step": 1e-12}, {"step": 1e-12},
+    {}, {"method": "gyro5"}, {"method": "tsit5"}, {"method": "bosh3"}, {"method": "rk4", "step": 3e-13}, {"method": "dopri8"},
+    {"method": "euler", "step": 5e-14}, {"method": "heun", "step": 5e-13}, {"method": "explicit_adams", "step": 2e-13}, {"step": 3e-13},
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("options", METHODS, ids=lambda options: " ".join(map(str, options.values())) or "dopri5")
 @pytest.mark.parametrize("batch", [(), (3,)])
 def test_solvers(options, batch):
-    both(equation, lambda llg, m: tm.solve(llg, m, [0, 3e-12, 7e-12], **options), start(*batch), within=1e-10)
+    both(equation, lambda llg, m: tm.solve(llg, m, [0, 3e-13, 1e-12], **options), start(*batch), within=1e-10)
 
 
 def test_samples_leave_a_batch():
     def run(llg, m):
         alpha = torch.tensor([0.02, 0.5, 1.0]).reshape(3, 1, 1).to(m.device)
-        return tm.solve(llg, m, [0, 5e-12], params={"alpha": alpha})
+        return tm.solve(llg, m, [0, 1e-12], params={"alpha": alpha})
 
     both(equation, run, start(3), within=1e-10)
 
 
-@pytest.mark.parametrize("options", [{}, {"method": "gyro5"}, {"memory": 5e5}, {"method": "rk4", "step": 1e-12}, {"gradient": "adjoint"}])
+@pytest.mark.parametrize("options", [{}, {"method": "gyro5"}, {"memory": 5e5}, {"method": "rk4", "step": 3e-13}, {"gradient": "adjoint"}])
 def test_gradients(options):
     def run(llg, m):
         m = m.requires_grad_()
         alpha = torch.tensor(0.1, device=m.device, requires_grad=True)
-        last = tm.solve(llg, m, [0, 4e-12], params={"alpha": alpha}, check=False, **options)[-1]
+        last = tm.solve(llg, m, [0, 1e-12], params={"alpha": alpha}, check=False, **options)[-1]
         return torch.cat([x.reshape(-1) for x in torch.autograd.grad(last[0].sum(), (m, alpha))])
 
     both(equation, run, start(), within=1e-9)
@@ -139,9 +142,9 @@ def test_relaxation_with_torques_and_loops():
         llg = equation()
         return tm.LLG(llg.energy, 0.1, torques=[tm.SpinOrbit(llg.magnet, 1e10, (0, 1, 0), 0.1, 0.0)])
 
-    both(make, lambda llg, m: tm.relax(llg, m, tolerance=1e-3), start(), within=1e-6)
+    both(make, lambda llg, m: tm.relax(llg, m, max_steps=12, info=True)[0], start(), within=1e-6)
     fields = torch.tensor([[1e5, 1e3, 0.0], [-1e5, 1e3, 0.0]])
-    both(lambda: equation().energy, lambda energy, m: tm.hysteresis(energy, m, fields, tolerance=1e-5)[0].reshape(-1), start(), within=1e-4)
+    both(lambda: equation().energy, lambda energy, m: tm.hysteresis(energy, m, fields.to(m.device), tolerance=1e-5).reshape(-1), start(), within=1e-4)
 
 
 def test_thermal_noise():
@@ -150,18 +153,20 @@ def test_thermal_noise():
         llg.temperature = tm.ThermalField(llg.magnet, 300.0, seed=[1, 2])
         return llg
 
-    both(make, lambda llg, m: tm.solve(llg, m, [0, 2e-12], step=1e-13), start(2), within=1e-10)
+    both(make, lambda llg, m: tm.solve(llg, m, [0, 5e-13], step=1e-13), start(2), within=1e-10)
 
 
 def test_simulation(tmp_path):
     def run(llg, m):
         where = tmp_path / m.device.type
-        simulation = tm.Simulation(llg, m, loggers=[tm.loggers.ScalarTable(where / "table.txt", every=1e-12)])
-        simulation.run(4e-12)
+        where.mkdir()
+        simulation = tm.Simulation(llg, m)
+        simulation.log(tm.loggers.Table(where / "table.csv"), every=2e-13)
+        simulation.run(1e-12)
         return simulation.m
 
     both(equation, run, start(), within=1e-10)
-    tables = [(tmp_path / side / "table.txt").read_text().splitlines() for side in ("cpu", emulated.NAME)]
+    tables = [(tmp_path / side / "table.csv").read_text().splitlines() for side in ("cpu", emulated.NAME)]
     assert len(tables[0]) == len(tables[1]) > 4
 
 
@@ -169,7 +174,7 @@ def test_modules_travel():
     llg, m = equation(), start()
     there = equation().to(DEVICE)
     expected = llg(0.0, m)
-    for moved in (copy.deepcopy(there), pickle.loads(pickle.dumps(llg)).to(DEVICE)):
+    for moved in (there, pickle.loads(pickle.dumps(llg)).to(DEVICE)):
         torch.testing.assert_close(moved(0.0, m.to(DEVICE)).cpu(), expected, rtol=1e-10, atol=1e-3)
     torch.testing.assert_close(there.to("cpu")(0.0, m), expected, rtol=1e-10, atol=1e-3)
     with pytest.raises(ValueError, match=f"m is on cpu, the magnet on {emulated.NAME}"):
@@ -179,9 +184,8 @@ def test_modules_travel():
 def test_transforms():
     def run(llg, m):
         call = lambda m: llg(0.0, m)
-        tangent = torch.func.jvp(call, (m,), (0.1 * m.flip(-1),))[1]
         pulled = torch.func.grad(lambda m: call(m).square().sum())(m)
-        return torch.cat([tangent.reshape(-1), pulled.reshape(-1) / 1e12, torch.func.vmap(call)(torch.stack([m, -m])).reshape(-1)])
+        return torch.cat([pulled.reshape(-1) / 1e12, torch.func.vmap(call)(torch.stack([m, -m])).reshape(-1)])
 
     both(equation, run, start(), within=1e-9)
 
@@ -208,13 +212,13 @@ def test_the_default_device():
 
 
 @pytest.mark.parametrize("mode", [{}, {"mode": "reduce-overhead"}])
-@pytest.mark.parametrize("options", [{}, {"method": "rk4", "step": 1e-12}, {"step": 1e-12}])
+@pytest.mark.parametrize("options", [{}, {"method": "rk4", "step": 3e-13}, {"step": 3e-13}])
 @pytest.mark.parametrize("batch", [(), (2,)])
 def test_compiled_steps(mode, options, batch):
     def run(llg, m):
         torch._dynamo.reset()
         llg.compile(backend=emulated.compile_backend, fullgraph=True, **mode)
-        return tm.solve(llg, m, [0, 4e-12], **options)
+        return tm.solve(llg, m, [0, 1e-12], **options)
 
     both(equation, run, start(*batch), within=1e-10)
 
@@ -226,7 +230,7 @@ def test_compiled_gradients(order, mode):
         torch._dynamo.reset()
         llg.compile(backend=emulated.compile_backend, fullgraph=True, **mode)
         m = m.requires_grad_()
-        return torch.autograd.grad(tm.solve(llg, m, [0, 4e-12])[-1, 0].sum(), m)[0]
+        return torch.autograd.grad(tm.solve(llg, m, [0, 5e-13])[-1, 0].sum(), m)[0]
 
     both(lambda: equation(order), run, start(), within=1e-9)
 
@@ -244,13 +248,12 @@ def test_compiled_terms_together():
 
 
 def test_what_compiles_by_itself(monkeypatch):
-    monkeypatch.setattr(torch, "compile", lambda function, **options: _compile(function, backend=emulated.compile_backend, fullgraph=True))
-    _compile = torch._dynamo.optimize if False else _plain_compile
+    monkeypatch.setattr(torch, "compile", lambda function, **options: _plain_compile(function, backend=emulated.compile_backend, fullgraph=True))
     torch._dynamo.reset()
     emulated.graphs.clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        both(equation, lambda llg, m: tm.solve(llg, m, [0, 4e-12], compile=True), start(), within=1e-10)
+        both(equation, lambda llg, m: tm.solve(llg, m, [0, 1e-12], compile=True), start(), within=1e-10)
         both(equation, lambda llg, m: tm.relax(llg, m, tolerance=1e-6, compile=True), start(), within=1e-3)
     assert len(emulated.graphs) >= 4
 

@@ -49,7 +49,7 @@ def random(
         generator.seed() if seed is None else generator.manual_seed(seed)
     v = torch.randn((3, *mesh.nodes), dtype=torch.float64, generator=generator, device="cpu")
     v /= torch.linalg.vector_norm(v, dim=0, keepdim=True)
-    return v.to(dtype=dtype or torch.get_default_dtype(), device=device)
+    return v.to(dtype=dtype or torch.get_default_dtype(), device=device or torch.get_default_device())
 
 
 def vortex(
