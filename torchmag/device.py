@@ -10,10 +10,10 @@ from torch import Tensor
 
 def instant(t: float | Tensor, m: Tensor) -> Tensor:
     """A time or a step size in s, one or (*samples), as a float64 tensor where m lives."""
-    if isinstance(t, Tensor):
+    if isinstance(t, Tensor) and (t.device == m.device or t.ndim or t.device.type != "cpu" or torch.compiler.is_compiling()):
         return t.to(m.device, torch.float64)
     # torch.full: as_tensor of a number makes torch.compile specialise on its value.
-    return torch.full((), t, dtype=torch.float64, device=m.device)
+    return torch.full((), float(t) if isinstance(t, Tensor) else t, dtype=torch.float64, device=m.device)
 
 
 def runs_apart(x: Tensor) -> bool:
