@@ -19,7 +19,6 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map, tree_map_only
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
-DEBUG = False
 NAME = "emulated"
 # The device types of DLPack.
 _CPU, _EXTERNAL = 1, 12
@@ -88,7 +87,6 @@ def _is_there(x) -> bool:
 
 def _fallback(operator, *args, **kwargs):
     name = operator.overloadpacket.__name__
-    if DEBUG: print(operator, [(tuple(x.shape), str(x.device), x.is_conj()) if isinstance(x, Tensor) else x for x in tree_flatten((args, kwargs))[0]], flush=True)
     flat = tree_flatten((args, kwargs))[0]
     tensors = [x for x in flat if isinstance(x, Tensor)]
     copies = name in ("copy_", "_to_copy", "_copy_from", "_copy_from_and_resize")

@@ -13,7 +13,8 @@ ROOT = pathlib.Path(torchmag.__file__).parent
 
 # Each room may import from itself and from the rooms on earlier lines.
 ORDER = (
-    {"allocator", "bar", "compiled", "constants", "errors", "native", "sealed"},
+    {"device"},
+    {"allocator", "bar", "compiled", "constants", "dense", "errors", "native", "sealed"},
     {"checkpoint"},
     {"mesh"},
     {"layout", "forms", "noise", "geometry", "samples"},
@@ -102,6 +103,11 @@ def test_imports_run_one_way(path):
             assert RANK[there] < RANK[here], f"{where}: {here} imports {there}, which comes after it"
             if there in LEAVES:
                 assert there in FRONT_ENDS.get(here, ()), f"{where}: {here} imports the leaf {there}"
+
+
+def test_one_room_asks_for_cuda():
+    asking = [path.name for path in FILES if "is_cuda" in path.read_text()]
+    assert asking == ["device.py"]
 
 
 def test_forms_know_no_tensors():

@@ -182,7 +182,7 @@ def test_the_host_asks_once_in_a_burst(options, batch, monkeypatch):
 
 def test_when_steps_are_taken_in_bursts():
     class OnCuda:
-        is_cuda, requires_grad = True, False
+        device, requires_grad = torch.device("cuda"), False
 
         def __init__(self, count):
             self.numel = lambda: count

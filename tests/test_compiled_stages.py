@@ -1,7 +1,6 @@
 """The stages of a compiled equation: one graph for all, and the same numbers."""
 
 import copy
-import inspect
 import pickle
 import sys
 from types import SimpleNamespace

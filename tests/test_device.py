@@ -1,5 +1,6 @@
 """What is done on a GPU, on a device that is emulated on the CPU (see `emulated`): the same numbers, no mix of devices, and few waits."""
 
+import math
 import pickle
 import warnings
 
@@ -211,8 +212,11 @@ def test_the_default_device():
 # What torch.compile makes of it: one graph, which runs there.
 
 
-@pytest.mark.parametrize("mode", [{}, {"mode": "reduce-overhead"}])
-@pytest.mark.parametrize("options", [{}, {"method": "rk4", "step": 3e-13}, {"step": 3e-13}])
+WHOLE_STEPS = pytest.param({"mode": "reduce-overhead"}, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("mode", [{}, WHOLE_STEPS])
+@pytest.mark.parametrize("options", [{}, {"method": "rk4", "step": 3e-13}, pytest.param({"step": 3e-13}, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("batch", [(), (2,)])
 def test_compiled_steps(mode, options, batch):
     def run(llg, m):
@@ -223,8 +227,8 @@ def test_compiled_steps(mode, options, batch):
     both(equation, run, start(*batch), within=1e-10)
 
 
-@pytest.mark.parametrize("order", [2, 6])
-@pytest.mark.parametrize("mode", [{}, {"mode": "reduce-overhead"}])
+@pytest.mark.parametrize("order", [2, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", [{}, WHOLE_STEPS])
 def test_compiled_gradients(order, mode):
     def run(llg, m):
         torch._dynamo.reset()
@@ -235,6 +239,7 @@ def test_compiled_gradients(order, mode):
     both(lambda: equation(order), run, start(), within=1e-9)
 
 
+@pytest.mark.slow
 def test_compiled_terms_together():
     case = "2d"
     mesh, _ = every_term.CASES[case]
@@ -264,14 +269,17 @@ _plain_compile = torch.compile
 # What the host waits for.
 
 
-@pytest.mark.parametrize("options", [{}, {"method": "gyro5"}, {"method": "bosh3"}, {"method": "rk4", "step": 2e-13}, {"method": "heun", "step": 2e-13}])
+OTHERS = [{"method": "gyro5"}, {"method": "bosh3"}, {"method": "rk4", "step": 1e-12}, {"method": "heun", "step": 1e-12}]
+
+
+@pytest.mark.parametrize("options", [{}, *(pytest.param(options, marks=pytest.mark.slow) for options in OTHERS)])
 @pytest.mark.parametrize("batch", [(), (3,)])
 def test_the_host_waits_once_in_eight_steps(options, batch):
     magnet = tm.Magnet(MESH, 8e5, order=2, device=DEVICE)
     llg, m, found = tm.LLG(tm.Exchange(magnet, 1e-11), 0.1), start(*batch).to(DEVICE), []
     for end in (1e-11, 6e-11):
         steps = []
-        tm.solve(llg, m, [0, end], callback=lambda t, dt, m: steps.append(1), compile=False, **options)
+        tm.solve(llg, m, [0, end], callback=lambda t, dt, m, steps=steps: steps.append(1), compile=False, **options)
         with counted() as counts:
             tm.solve(llg, m, [0, end], compile=False, **options)
         found.append((sum(counts.waits.values()), len(steps)))
@@ -279,3 +287,50 @@ def test_the_host_waits_once_in_eight_steps(options, batch):
     assert many - few >= 40
     assert long - short <= (many - few) / 8 + 2
     assert short <= 30
+
+
+# What is launched, as operators of torch that compute: in eager mode each is a kernel of its own.
+FILM = tm.Mesh((12, 10), (4 * NM, 5 * NM, 3 * NM))
+
+
+@pytest.mark.parametrize(("order", "most"), [(2, 85), (6, 75)])
+def test_launches_of_exchange_and_stray_field(order, most):
+    magnet = tm.Magnet(FILM, 8e5, order=order, device=DEVICE)
+    llg, m = tm.LLG(tm.Exchange(magnet, 1e-11) + tm.Demag(magnet), 0.1), start(mesh=FILM).to(DEVICE)
+    values, t = llg.prepare(), torch.zeros((), dtype=torch.float64, device=DEVICE)
+    llg(t, m, values)
+    with counted() as counts:
+        llg(t, m, values)
+    assert sum(counts.launches.values()) <= most and not counts.waits
+
+
+@pytest.mark.parametrize(("order", "most"), [(2, 240), (6, 140)])
+def test_launches_of_five_terms(order, most):
+    magnet = tm.Magnet(FILM, 8e5, order=order, device=DEVICE)
+    energy = tm.Exchange(magnet, 1e-11) + tm.Demag(magnet) + tm.UniaxialAnisotropy(magnet, 2e4, (0.0, 0.0, 1.0))
+    llg = tm.LLG(energy + tm.InterfaceDMI(magnet, 1e-3) + tm.Zeeman(magnet, (1e4, 0.0, 0.0)), 0.1)
+    m, values, t = start(mesh=FILM).to(DEVICE), llg.prepare(), torch.zeros((), dtype=torch.float64, device=DEVICE)
+    llg(t, m, values)
+    with counted() as counts:
+        llg(t, m, values)
+    assert sum(counts.launches.values()) <= most and not counts.waits
+
+
+@pytest.mark.parametrize("n", [(9,), (8, 7), (5, 6, 7), (4, 1, 5)])
+@pytest.mark.parametrize("pbc", [(0, 0, 0), (math.inf, 0, 0)])
+@pytest.mark.parametrize("order", [4, 6])
+def test_operators_as_matrices(n, pbc, order):
+    """Against the sums over neighbours, transposes and gradients included."""
+    mesh = tm.Mesh(n, (4 * NM, 5 * NM, 3 * NM), pbc=pbc)
+    m, other = start(2, mesh=mesh), start(2, mesh=mesh, seed=1)
+
+    def run(energy, m, other):
+        m = m.requires_grad_()
+        field = energy.field(m)
+        return torch.stack([field, torch.autograd.grad((field * other).sum(), m)[0]])
+
+    def make():
+        magnet = tm.Magnet(mesh, 8e5, order=order)
+        return tm.Exchange(magnet, 1e-11) + tm.InterfaceDMI(magnet, 1e-3) + tm.Demag(magnet)
+
+    both(make, run, m, other)

@@ -32,6 +32,11 @@ def alias_kernel(
     counts: tuple[int, ...], spacing: tuple[float, ...], periodic: tuple[bool, ...], order: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """C_xx, C_yy, C_zz at the offsets -r ... r of the three axes: (2 r_x + 1, 2 r_y + 1, 2 r_z + 1) each, float64; zero in sum along a."""
+    with torch.device("cpu"):  # whatever the default device is: it is kept
+        return _made(counts, spacing, periodic, order)
+
+
+def _made(counts, spacing, periodic, order):
     j = torch.arange(1, WAVES + 1, dtype=torch.float64)
     weights = 6 / (math.pi * j) ** 2
     reach = []

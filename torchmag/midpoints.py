@@ -22,7 +22,7 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
-from torchmag import layout
+from torchmag import dense, layout
 
 ORDERS = (2, 4, 6)
 VALUE, SLOPE, MOMENT = "value", "slope", "moment"
@@ -105,6 +105,18 @@ def links(fraction: Tensor, nodes: Sequence[int], periodic: Sequence[bool]) -> L
     return Links(tuple(weights), (1 - empty) / (share + empty))
 
 
+def _there(x, order, wraps, kind):
+    return Midpoints(order, (wraps,)).there(x, (kind,))
+
+
+def _back(x, order, wraps, kind):
+    return Midpoints(order, (wraps,)).back(x, (kind,))
+
+
+def _smooth(x, order, wraps, transposed):
+    return Midpoints(order, (wraps,)).smooth(x, (0,), None, transposed)
+
+
 class Midpoints:
     """The operators of one grid.
 
@@ -126,7 +138,10 @@ class Midpoints:
         kinds = [(axis, kind) for axis, kind in enumerate(pattern) if kind]
         if body is None:
             for axis, kind in kinds:
-                x = self._filtered(x, axis, kind)
+                if dense.suits(x, axis - self.dim):
+                    x = dense.apply(_there, (self.order, self.periodic[axis], kind), x, axis - self.dim)
+                else:
+                    x = self._filtered(x, axis, kind)
             return x
         x = self._sharpened(x, kinds, body)
         for axis, kind in kinds:
@@ -138,9 +153,13 @@ class Midpoints:
         """The transpose of `there`."""
         kinds = [(axis, kind) for axis, kind in enumerate(pattern) if kind]
         if body is None:
+            matrices = all(dense.suits(x, axis - self.dim) for axis, _ in kinds)
             for axis, kind in kinds:
-                x = self._gathered(x, axis, kind)
-            once = [wraps or not kind for wraps, kind in zip(self.periodic, pattern)]
+                if matrices:
+                    x = dense.apply(_back, (self.order, self.periodic[axis], kind), x, axis - self.dim)
+                else:
+                    x = self._gathered(x, axis, kind)
+            once = [wraps or not kind or matrices for wraps, kind in zip(self.periodic, pattern)]
             return x if all(once) else x * layout.shares(x.shape[x.ndim - self.dim :], once, x)
         for axis, kind in kinds:
             low, high = (-x, x) if kind == SLOPE else (0.5 * x, 0.5 * x)
@@ -164,6 +183,9 @@ class Midpoints:
 
     def _smoothed(self, x, axes, body, transposed):
         for axis in axes:
+            if body is None and dense.suits(x, axis - self.dim):
+                x = dense.apply(_smooth, (self.order, self.periodic[axis], transposed), x, axis - self.dim)
+                continue
             curved = x
             for _ in range(POWER):
                 curved = self._mirrored(curved, axis, body, transposed)

@@ -3,13 +3,12 @@
 import functools
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from torchmag.device import runs_apart
 from torchmag.errors import DivergedWarning, IntegrationError, MaxStepsError, StepSizeError
 from torchmag.solvers.bursts import burst
 from torchmag.solvers.crowd import Crowd, finite
@@ -96,7 +95,7 @@ def adaptive_steps(
         size = min(size, max_steps - made)
         made += size
         attempts = [_attempt(crowd, control, state, t0, t1, stop, asks=size == 1) for _ in range(size)]
-        attempts, count, left = _known(attempts, state, control, t1)
+        attempts, count, left = _known(attempts, state, control, t1, most)
         for attempt in attempts:
             if attempt.lose is not None:
                 attempt.lose()
@@ -169,10 +168,10 @@ def _attempt(crowd, control, state, t0, t1, stop, asks) -> _Attempt:
     return _Attempt(step if moved else None, stuck, lose)
 
 
-def _known(attempts: list[_Attempt], state: _State, control: Controller, t1: float):
+def _known(attempts: list[_Attempt], state: _State, control: Controller, t1: float, most: int):
     """The attempts, how many samples are active now, and how many steps they have left: what the device knows, asked once."""
     active = state.active
-    if len(attempts) == 1 and not runs_apart(active):
+    if most == 1:
         return attempts, int(active.sum()), 1.0
     left = torch.where(active, (t1 - state.t) / control.dt, 0.0)
     now = torch.stack((active.double(), left))

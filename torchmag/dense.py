@@ -1,0 +1,37 @@
+"""Operators along one axis as matrices: a single call where the device waits for calls, not for numbers.
+
+On a GPU a sum over neighbours costs a launch for each operator of torch, some 20 microseconds each; a product with a matrix one in all.  It
+does more work, by the number of nodes along the axis over that of neighbours, which up to LONGEST nodes takes no longer.  Compiled code fuses
+the sums, and takes them.
+"""
+
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from torchmag.device import runs_apart
+
+LONGEST = 1024
+
+
+def suits(x: Tensor, where: int) -> bool:
+    """Whether an operator along this axis (counted from the end) is to be taken as a matrix."""
+    return runs_apart(x) and x.shape[where] <= LONGEST and not torch.compiler.is_compiling() and not torch.is_autocast_enabled()
+
+
+def apply(operator: Callable[..., Tensor], options: tuple, x: Tensor, where: int) -> Tensor:
+    """A linear operator, (..., n) -> (..., k) along the last axis at operator(x, *options), along the axis `where` of x."""
+    matrix = _matrix(operator, options, x.shape[where], x.dtype, x.device)
+    if where == -1:
+        return x @ matrix
+    rows = x.flatten(where + 1) if where < -2 else x
+    return (matrix.mT @ rows).reshape(*x.shape[:where], matrix.shape[1], *x.shape[where + 1 :])
+
+
+@functools.lru_cache(maxsize=64)
+def _matrix(operator, options, n, dtype, device):
+    """Made in float64 on the host, and kept."""
+    with torch.no_grad(), torch.device("cpu"):
+        return operator(torch.eye(n, dtype=torch.float64), *options).to(device, dtype)
