@@ -84,7 +84,8 @@ def test_noise_is_the_same_on_every_device(device):
     seed, step = torch.tensor([3, 2**40]), torch.tensor([[7], [2**35]])
     here = noise.normal(seed, torch.tensor(1), step, 10_001)
     there = noise.normal(seed.to(device), torch.tensor(1, device=device), step.to(device), 10_001)
-    assert torch.equal(here, there.cpu())
+    # Logarithm, sine and cosine of another device may differ in the last bits.
+    torch.testing.assert_close(there.cpu(), here, rtol=0, atol=0 if device.type == "cpu" else 1e-14)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

@@ -17,8 +17,11 @@ LONGEST = 1024
 
 
 def suits(x: Tensor, where: int) -> bool:
-    """Whether an operator along this axis (counted from the end) is to be taken as a matrix."""
-    return runs_apart(x) and x.shape[where] <= LONGEST and not torch.compiler.is_compiling() and not torch.is_autocast_enabled()
+    """Whether an operator along this axis (counted from the end) is to be taken as a matrix: not where products are rounded to less than
+    the numbers have, as autocast and TF32 do."""
+    if not runs_apart(x) or x.shape[where] > LONGEST or torch.compiler.is_compiling() or torch.is_autocast_enabled(x.device.type):
+        return False
+    return x.dtype != torch.float32 or torch.get_float32_matmul_precision() == "highest"
 
 
 def apply(operator: Callable[..., Tensor], options: tuple, x: Tensor, where: int) -> Tensor:
