@@ -33,6 +33,17 @@ def apply(operator: Callable[..., Tensor], options: tuple, x: Tensor, where: int
     return (matrix.mT @ rows).reshape(*x.shape[:where], matrix.shape[1], *x.shape[where + 1 :])
 
 
+def constant(make: Callable[..., Tensor], options: tuple, like: Tensor) -> Tensor:
+    """What make(*options) gives, where `like` lives, made once: a copy to the device waits for it."""
+    return _constant(make, options, like.dtype, like.device)
+
+
+@functools.lru_cache(maxsize=256)
+def _constant(make, options, dtype, device):
+    with torch.no_grad(), torch.device("cpu"):
+        return make(*options).to(device, dtype)
+
+
 @functools.lru_cache(maxsize=64)
 def _matrix(operator, options, n, dtype, device):
     """Made in float64 on the host, and kept."""

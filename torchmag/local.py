@@ -1,4 +1,5 @@
-"""Terms that are linear in the slopes and values of a field, with numbers for coefficients, in one call of compiled code."""
+"""Terms that are linear in the slopes and values of a field, with numbers for coefficients: in one call of compiled code, or, on a device
+that works apart, by matrices (see `dense`)."""
 
 import ctypes
 import functools
@@ -8,20 +9,27 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from torchmag import bands, layout, stencils
+from torchmag import bands, dense, layout, stencils
 from torchmag.bands import Term, decode_terms, encode_terms, transposed_terms
 from torchmag.midpoints import SLOPE, Midpoints
 from torchmag.stencils import Stencils, batched
 
 
+def takes(operators: Stencils, x: Tensor) -> bool:
+    """Whether `apply` can be called."""
+    return operators.takes(x) or all(dense.suits(x, -axis - 1) for axis in range(operators.dim))
+
+
 def apply(operators: Stencils, x: Tensor, terms: Sequence[Term], coefficients: Tensor) -> Tensor:
     """The sum of coefficient * outer^T inner x over terms, times the share of cells that each node has along the other axes.
 
-    Slopes are of what is smoothed along the other axes.  `operators.takes(x)` tells whether it can be called.
+    Slopes are of what is smoothed along the other axes.  `takes(operators, x)` tells whether it can be called.
 
     Shape: x (*batch, 3, *nodes), coefficients (n) -> same as x.
     """
     attributes = operators.order, tuple(x.shape[x.ndim - operators.dim :]), operators.periodic, tuple(terms)
+    if not operators.takes(x):
+        return _by_matrices(x, coefficients, *attributes)
     if torch.compiler.is_compiling():
         return stencils.operator("local")(x, coefficients, encode_terms(*attributes))
     call = _Apply.apply if stencils.is_derived(x, coefficients) else _Apply.forward
@@ -117,6 +125,45 @@ def _by_torch(x, coefficients, numbers):
     return torch.stack(values, -dim - 1) + sum(
         plain.smooth(torch.stack(parts, -dim - 1), axes, transposed=True) for axes, parts in zip(others, slopes)
     )
+
+
+def _by_matrices(x, coefficients, order, nodes, periodic, terms):
+    dim, plain = len(nodes), Midpoints(order, periodic)
+    groups = tuple(dict.fromkeys((axis, outer, inner) for _, _, axis, outer, inner, _ in terms))
+    # Of each group from which component to which: one product for all.
+    picked = dense.constant(_selection, (groups, terms, len(coefficients)), x)
+    matrices = (picked @ coefficients.to(x.dtype)).reshape(len(groups), 3, 3)
+    found = []
+    for axis in dict.fromkeys(axis for axis, _, _ in groups):
+        others = [other for other in range(dim) if other != axis]
+        take = lambda kind: tuple(kind if a == axis else None for a in range(dim))  # noqa: B023
+        inner, fluxes = {}, {}
+        for (where, of, to), matrix in zip(groups, matrices):
+            if where != axis:
+                continue
+            if to not in inner:
+                inner[to] = plain.there(plain.smooth(x, others) if to == SLOPE else x, take(to))
+            flux = matrix @ inner[to].flatten(-dim)
+            fluxes[of] = fluxes[of] + flux if of in fluxes else flux
+        once = tuple(wraps or a == axis for a, wraps in enumerate(periodic))
+        for of, flux in fluxes.items():
+            part = plain.back(flux.unflatten(-1, next(iter(inner.values())).shape[-dim:]), take(of))
+            if not all(once):
+                part = part * dense.constant(_shares, (nodes, once), x)
+            found.append(plain.smooth(part, others, transposed=True) if of == SLOPE else part)
+    return sum(found[1:], start=found[0])
+
+
+def _selection(groups, terms, count):
+    """Of each entry of the groups' matrices which coefficients are added up: (9 for each group, count)."""
+    found = torch.zeros(len(groups), 3, 3, count, dtype=torch.float64)
+    for target, origin, axis, outer, inner, coefficient in terms:
+        found[groups.index((axis, outer, inner)), target, origin, coefficient] += 1
+    return found.reshape(-1, count)
+
+
+def _shares(nodes, once):
+    return layout.shares(nodes, once, torch.empty((), dtype=torch.float64))
 
 
 def _keep(ctx, inputs, output):
