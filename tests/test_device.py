@@ -13,6 +13,7 @@ from torch import nn
 
 import torchmag as tm
 from torchmag import dense
+from torchmag.energies import spectral
 
 NM = 1e-9
 MESH = tm.Mesh((6, 5), (4 * NM, 5 * NM, 3 * NM))
@@ -348,3 +349,24 @@ def test_operators_as_matrices(n, pbc, order):
         return tm.Exchange(magnet, 1e-11) + tm.InterfaceDMI(magnet, 1e-3) + tm.Demag(magnet)
 
     both(make, run, m, other)
+
+
+def test_too_large_for_the_device_is_said_before(monkeypatch):
+    from torchmag import device
+
+    monkeypatch.setattr(device, "free_memory", lambda where: 2**20)
+    magnet = tm.Magnet(tm.Mesh((256, 256), (5 * NM, 5 * NM, 3 * NM)), 8e5)
+    with pytest.raises(MemoryError, match=r"Demag: the convolution on 256 x 256 cells .* needs 0\.0\d+ GiB on cpu, where 0\.000977 GiB are free"):
+        tm.Demag(magnet)
+    monkeypatch.setattr(device, "free_memory", lambda where: None)
+    # 256^3 in float32.
+    large = tm.Demag(tm.Magnet(tm.Mesh((4, 4, 4), (5 * NM,) * 3), 8e5, dtype=torch.float32))._convolve
+    object.__setattr__(large, "lengths", (512, 512, 512))
+    object.__setattr__(large, "cells", (256, 256, 256))
+    assert large.bytes_for(torch.empty((), dtype=torch.float32)) < 2.6e9
+
+
+def test_blocks_bound_the_memory_of_a_convolution(monkeypatch):
+    mesh = tm.Mesh((6, 5, 7), (4 * NM, 5 * NM, 3 * NM))
+    monkeypatch.setattr(spectral, "LARGE_BLOCK", 3 * 12 * 10 * 14 * 8 // 3)
+    both(lambda: tm.Demag(tm.Magnet(mesh, 8e5)), lambda demag, m: demag.field(m), start(2, mesh=mesh))

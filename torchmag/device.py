@@ -21,6 +21,23 @@ def runs_apart(x: Tensor) -> bool:
     return x.device.type not in ("cpu", "meta")
 
 
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that a CUDA device has left, with what torch keeps for itself; None of any other."""
+    if device.type != "cuda":
+        return None
+    return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def require_memory(needed: int, device: torch.device, what: str) -> None:
+    """Raise a MemoryError before memory is asked for that a device does not have."""
+    free = free_memory(device)
+    if free is not None and needed > free:
+        raise MemoryError(
+            f"{what} needs {needed / 2**30:.3g} GiB on {device}, where {free / 2**30:.3g} GiB are free; take fewer cells or float32, or free "
+            f"memory there (del, torch.cuda.empty_cache())"
+        )
+
+
 def is_replayed(x: Tensor) -> bool:
     """Whether compiled steps may be CUDA graphs, each replay of which writes where the one before did."""
     return x.is_cuda

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from torchmag.allocator import return_memory
+from torchmag.device import require_memory
 from torchmag.energies.spectral import Convolution
 from torchmag.energy import Energy
 from torchmag.magnet import Magnet
@@ -38,6 +39,9 @@ class ConvolvedEnergy(Energy):
         """Make what else follows from the mesh, in the dtype and on the device of `like`."""
 
     def _build(self, like):
+        cells = " x ".join(map(str, self.mesh.cells))
+        needed = self._convolve.bytes_for(like)
+        require_memory(needed, like.device, f"{type(self).__name__}: the convolution on {cells} cells in {like.dtype}")
         with torch.device("cpu"):
             kernel = self._convolve.kernel(self._rows(), like)
         if kernel.numel() > LARGE:

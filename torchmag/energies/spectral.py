@@ -15,6 +15,8 @@ from torchmag.mesh import Mesh
 
 # One block's spectrum, bytes: about the second-level cache of one core.
 BLOCK = 2**20
+# On a device that works apart a block is there to bound memory: smaller ones only cost calls.
+LARGE_BLOCK = 2**28
 # What a convolution takes and gives.
 CELLS_TO_CELLS, CELLS_TO_EXTENDED, NODES_TO_EXTENDED = range(3)
 # Each block is another dozen nodes of a compiled graph.
@@ -204,6 +206,14 @@ class Convolution:
             product = torch.stack((-imaginary, real), -1)
         return torch.view_as_complex(product)
 
+    def bytes_for(self, like: Tensor) -> int:
+        """What a kernel and one convolution of one sample hold on a device that works apart, about: the kernel, the transform along the last
+        axis, and two spectra of a block."""
+        half = self.lengths[-1] // 2 + 1 if self.lengths else 1
+        kernel = len(self.parities) * math.prod(self.lengths[:-1]) * half
+        lines = 6 * math.prod(self.cells[:-1]) * half
+        return (kernel + lines) * like.element_size() + 2 * min(LARGE_BLOCK, self._bytes(like))
+
     def _bytes(self, x):
         """Size of the spectrum of one sample."""
         return 3 * math.prod(self.lengths) * x.element_size()
@@ -212,7 +222,7 @@ class Convolution:
         """How many frequencies of the last axis to take at a time."""
         count = self.lengths[-1] // 2 + 1
         if runs_apart(x):
-            return count
+            return max(1, min(count, count * LARGE_BLOCK // self._bytes(x)))
         block = max(1, count * BLOCK // self._bytes(x))
         return max(block, math.ceil(count / MOST_COMPILED)) if torch.compiler.is_compiling() else block
 
