@@ -67,11 +67,10 @@ def test_gradients_and_their_replay(at_once):
 
 def test_relaxation_with_a_torque(at_once):
     llg = equation(torques=[Idle()])
-    found = tm.relax(llg, start(), tolerance=1e-3)
+    found = tm.relax(llg, start())
     assert compilation.DONE in llg.compilations.values()
-    torch.testing.assert_close(
-        found, tm.relax(equation(torques=[Idle()]), start(), tolerance=1e-3, compile=False), rtol=0, atol=1e-8
-    )
+    # Rounding changes the steps at the limit of stability, not the equilibrium.
+    torch.testing.assert_close(found, tm.relax(equation(torques=[Idle()]), start(), compile=False), rtol=0, atol=1e-5)
 
 
 def test_minimize_relax_hysteresis(at_once):

@@ -116,3 +116,31 @@ def test_what_has_no_energy_flows():
     m = tm.relax(llg, tm.uniform(magnet.mesh, (1, 0.1, 0.1)))
     assert float(torch.linalg.cross(m, llg.effective_field(m), dim=0).norm(dim=0).max()) < 2 * 8e5 * 1e-6
     assert float(torch.linalg.cross(m, energy.field(m), dim=0).norm(dim=0).max()) > 1e3
+
+
+def test_the_stabilised_method():
+    """Second order, and stable along the negative real axis to 2/3 of its stages squared (Sommeijer et al. 1998)."""
+    from torchmag.solvers.rkc2 import rkc2
+
+    def factor(tableau, z):
+        rates = []
+        for row in ((), *tableau.a):
+            rates.append(1 + z * sum(weight * rate for weight, rate in zip(row, rates)))
+        return 1 + z * sum(weight * rate for weight, rate in zip(tableau.b, rates))
+
+    for stages in (6, 7, 12):
+        tableau = rkc2(stages)
+        assert sum(tableau.b) == pytest.approx(1) and sum(b * c for b, c in zip(tableau.b, tableau.c)) == pytest.approx(1 / 2)
+        assert abs(sum(tableau.e)) < 1e-12
+        limit = 2 / 3 * (stages**2 - 1) * (1 - 2 / 15 * 2 / 13)
+        assert all(abs(factor(tableau, -limit * part / 200)) <= 1 + 1e-9 for part in range(1, 199))
+        assert abs(factor(tableau, -1.1 * limit)) > 1
+        error = [abs(factor(tableau, -z) - math.exp(-z)) for z in (0.1, 0.05)]
+        assert 6 < error[0] / error[1] < 10
+
+
+def test_torques_take_few_steps():
+    energy, m0 = vortex()
+    llg = tm.LLG(energy, 0.1, torques=[tm.ZhangLi(energy.magnet, (5e11, 0, 0), 1.0, 0.05)])
+    m, record = tm.relax(llg, m0, tolerance=1e-3, info=True)
+    assert record.converged and record.evaluations < 1000

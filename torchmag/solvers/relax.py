@@ -15,7 +15,6 @@ from torchmag.layout import component_dim
 from torchmag.llg import LLG
 from torchmag.parameters import Values
 from torchmag.solvers.adaptive import Controller, adaptive_steps
-from torchmag.solvers.bosh3 import BOSH3
 from torchmag.solvers.compilation import Later, later_field, nothing_known, require_choice
 from torchmag.solvers.crowd import can_divide, some_values
 from torchmag.solvers.descent import Descent, Search, descended, with_bar
@@ -24,6 +23,7 @@ from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape, require_finite_fields
 from torchmag.solvers.progress import Progress
 from torchmag.solvers.resolution import warn_if_coarse
+from torchmag.solvers.rkc2 import RKC2
 from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
 from torchmag.solvers.stepper import require_finite
 from torchmag.solvers.system import as_count, llg_system, require_llg, require_unit_length
@@ -223,7 +223,7 @@ def _flow(llg, values, m0, now, tolerance, max_steps, callback, progress, compil
         fastest = largest(k).double()
         control = Controller(FIRST_ANGLE / torch.where(fastest > 0, fastest, fastest.max()))
         path = adaptive_steps(
-            flow, BOSH3, 0.0, math.inf, m, max_steps=2 * max_steps, controller=control, stop=stop, progress=progress
+            flow, RKC2, 0.0, math.inf, m, max_steps=2 * max_steps, controller=control, stop=stop, progress=progress
         )
         for step in path:
             if progress is not None:
