@@ -50,6 +50,7 @@ def _measure(n, options):
     import torch
 
     import torchmag as tm
+    from torchmag.device import runs_apart
 
     chosen = {} if options.order is None else {"order": options.order}
     start = time.perf_counter()
@@ -65,7 +66,7 @@ def _measure(n, options):
         while not found or len(found) < 4 or sum(found[2:]) < options.seconds:
             begin = time.perf_counter()
             llg(t, m, values)
-            if m.device.type != "cpu":
+            if runs_apart(m):
                 torch.accelerator.synchronize()
             found.append(time.perf_counter() - begin)
             if len(found) == 1:

@@ -1,12 +1,12 @@
 """Operators along one axis as matrices: a single call where the device waits for calls, not for numbers.
 
-On a GPU a sum over neighbours costs a launch for each operator of torch, some 20 microseconds each; a product with a matrix one in all.  It
-does more work, by the number of nodes along the axis over that of neighbours, which up to LONGEST nodes takes no longer.  Compiled code fuses
-the sums, and takes them.
+On a GPU a sum over neighbours costs a launch for each operator of torch; a product with a matrix one in all.  It does more work, by the number
+of nodes along the axis over that of neighbours: LONGEST is where by arithmetic both take as long (not measured).  Compiled code fuses the sums,
+and takes them.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -36,6 +36,31 @@ def apply(operator: Callable[..., Tensor], options: tuple, x: Tensor, where: int
 def constant(make: Callable[..., Tensor], options: tuple, like: Tensor) -> Tensor:
     """What make(*options) gives, where `like` lives, made once: a copy to the device waits for it."""
     return _constant(make, options, like.dtype, like.device)
+
+
+def numbers(values: Sequence[float | Tensor], like: Tensor) -> Tensor:
+    """Numbers, of the host or in tensors of one element, in one tensor: those of the host as they were copied once."""
+    given = list({id(value): value for value in values if isinstance(value, Tensor)}.values())
+    known = constant(_row, (tuple(0.0 if isinstance(value, Tensor) else float(value) for value in values),), like)
+    if not given:
+        return known
+    names = [id(value) for value in given]
+    places = tuple(names.index(id(value)) if isinstance(value, Tensor) else None for value in values)
+    table = torch.stack([value.reshape(()) for value in given]).to(like.dtype)
+    return torch.addmv(known, constant(_picking, (places, len(given)), like), table)
+
+
+def _row(values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def _picking(places, count):
+    """For each place which number stands there: (places, count)."""
+    found = torch.zeros(len(places), count, dtype=torch.float64)
+    for row, place in enumerate(places):
+        if place is not None:
+            found[row, place] = 1
+    return found
 
 
 @functools.lru_cache(maxsize=256)

@@ -263,31 +263,6 @@ def make_kernel(form: Form, spacing, nodes, periodic, like: Tensor) -> Kernel | 
     return (Kernel if form.order == 2 else StaggeredKernel)(form, spacing, nodes, periodic, like)
 
 
-def _few(values, like):
-    """`_Inputs.numbers` in a few calls: tensors once each, and what the host knows as it was copied before."""
-    given = list({id(value): value for value in values if isinstance(value, Tensor)}.values())
-    known = dense.constant(_row, (tuple(0.0 if isinstance(value, Tensor) else float(value) for value in values),), like)
-    if not given:
-        return known
-    names = [id(value) for value in given]
-    places = tuple(names.index(id(value)) if isinstance(value, Tensor) else None for value in values)
-    table = torch.stack([value.reshape(()) for value in given]).to(like.dtype)
-    return torch.addmv(known, dense.constant(_picking, (places, len(given)), like), table)
-
-
-def _row(values):
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def _picking(places, count):
-    """For each place the number that stands there: (places, count)."""
-    found = torch.zeros(len(places), count, dtype=torch.float64)
-    for row, place in enumerate(places):
-        if place is not None:
-            found[row, place] = 1
-    return found
-
-
 class _Inputs:
     """The arguments of one evaluation, each brought to each grid once."""
 
@@ -469,7 +444,7 @@ class _Inputs:
     def numbers(self, values: Sequence[float | Tensor]) -> Tensor:
         """Numbers in one tensor like the field's."""
         if runs_apart(self.like) and not torch.compiler.is_compiling():
-            return _few(values, self.like)
+            return dense.numbers(values, self.like)
         shapes = [value.shape for value in values if isinstance(value, Tensor)]
         if not shapes:
             return self.like.new_tensor(values)

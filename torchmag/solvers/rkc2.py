@@ -2,7 +2,7 @@
 315 (1998).
 
 Its region of stability stretches along the negative real axis, where the eigenvalues of overdamped motion lie, to 2/3 of the number of
-stages squared: with seven stages to 32, 4.5 for each evaluation, where Bogacki and Shampine's method reaches 0.84.
+stages squared: with seven stages to 31, 4.5 for each evaluation, where Bogacki and Shampine's method reaches 0.84.
 """
 
 import math
