@@ -99,6 +99,14 @@ def test_torques(torque):
     both(make, lambda llg, m: llg(0.0, m), start(2))
 
 
+@pytest.mark.parametrize("batch", [(), (3,)])
+@pytest.mark.parametrize("fields", [1, 3])
+def test_a_rate_has_the_batch_of_m_and_of_the_field(batch, fields):
+    H = torch.tensor([[1e4, 0.0, 2e4], [0.0, 3e4, 0.0], [1e3, 1e3, 1e3]])[:fields].reshape(fields, 3, 1, 1)
+    make = lambda: tm.LLG(tm.Zeeman(tm.Magnet(MESH, 8e5), H if fields > 1 else H[0]), 0.1, precession=not batch)
+    both(make, lambda llg, m: llg(0.0, m), start(*batch))
+
+
 METHODS = [
     {}, {"method": "gyro5"}, {"method": "tsit5"}, {"method": "bosh3"}, {"method": "rk4", "step": 3e-13}, {"method": "dopri8"},
     {"method": "euler", "step": 5e-14}, {"method": "heun", "step": 5e-13}, {"method": "explicit_adams", "step": 2e-13}, {"step": 3e-13},

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from torchmag.device import runs_apart
+from torchmag.device import counts_calls
 
 LONGEST = 1024
 
@@ -19,7 +19,7 @@ LONGEST = 1024
 def suits(x: Tensor, where: int) -> bool:
     """Whether an operator along this axis (counted from the end) is to be taken as a matrix: not where products are rounded to less than
     the numbers have, as autocast and TF32 do."""
-    if not runs_apart(x) or x.shape[where] > LONGEST or torch.compiler.is_compiling() or torch.is_autocast_enabled(x.device.type):
+    if not counts_calls(x) or x.shape[where] > LONGEST or torch.is_autocast_enabled(x.device.type):
         return False
     return x.dtype != torch.float32 or torch.get_float32_matmul_precision() == "highest"
 

@@ -21,6 +21,11 @@ def runs_apart(x: Tensor) -> bool:
     return x.device.type not in ("cpu", "meta")
 
 
+def counts_calls(x: Tensor) -> bool:
+    """Whether the calls of operators are what takes the time: as few as can be, then, where else numbers count."""
+    return runs_apart(x) and not torch.compiler.is_compiling()
+
+
 def free_memory(device: torch.device) -> int | None:
     """Bytes that a CUDA device has left, with what torch keeps for itself; None of any other."""
     if device.type != "cuda":

@@ -9,7 +9,7 @@ from torchmag import layout
 from torchmag.allocator import return_memory
 from torchmag.compiled import Compiled, with_own_code
 from torchmag.constants import gamma_0
-from torchmag.device import runs_apart
+from torchmag.device import counts_calls
 from torchmag.energy import Energy, Sum
 from torchmag.forms import Scalar
 from torchmag.parameters import Parametric, Role, Values, depends_on
@@ -195,8 +195,8 @@ class LLG(Compiled, Sealed, Parametric):
     def _rate(self, m, H, values):
         """-gamma / (1 + alpha^2) m x (H + alpha m x H)."""
         dim, axis = self.mesh.dim, layout.component_dim(self.mesh)
-        if runs_apart(m) and not torch.compiler.is_compiling():
-            # As few calls as can be, where else it goes plane by plane.
+        if counts_calls(m):
+            m, H = torch.broadcast_tensors(m, H)
             alpha, across = values["alpha"], torch.linalg.cross(m, H, dim=axis)
             field = torch.addcmul(H, alpha, across) if self.precession else alpha * across
             rate = -values["gamma"] / (1 + alpha * alpha) * torch.linalg.cross(m, field, dim=axis)

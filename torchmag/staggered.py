@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from torchmag import dense, fluxes, layout, local, quadrature
-from torchmag.device import runs_apart
+from torchmag.device import counts_calls
 from torchmag.forms import Form
 from torchmag.forms.compiler import SPACING, Product, Source, emit
 from torchmag.kernel import FUNCTIONS, Kernel
@@ -443,7 +443,7 @@ class _Inputs:
 
     def numbers(self, values: Sequence[float | Tensor]) -> Tensor:
         """Numbers in one tensor like the field's."""
-        if runs_apart(self.like) and not torch.compiler.is_compiling():
+        if counts_calls(self.like):
             return dense.numbers(values, self.like)
         shapes = [value.shape for value in values if isinstance(value, Tensor)]
         if not shapes:
