@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "registers.h"
@@ -283,11 +284,13 @@ template <class T> struct Ends {
     };
     std::vector<T> regular;
     std::vector<Odd> odd;
+    bool full;  // whether every link is there
 
     Ends(Shape shape, bool periodic, const T* weights, int reach, bool of_links) {
         const long inner = shape.inner, links = shape.n - !periodic, places = of_links ? links : shape.n, size = places * inner;
         std::vector<char> there((links + 2 * reach) * inner), before(size), behind(size), run(size);
         regular.resize(shape.outer * size);
+        full = std::all_of(weights, weights + shape.outer * links * inner, [](T weight) { return weight > 0; });
         for (long line = 0; line < shape.outer; ++line) {
             // `reach` more links on either side: around a ring, or none.
             for (long i = -reach; i < links + reach; ++i) {
@@ -518,7 +521,8 @@ public:
         for (size_t a = 0; a < axes.size(); ++a)
             if (!bands[a].is_zero()) curved.push_back(a);
         if (curved.empty()) return identity<ADD>(x, y, team);
-        if (!linked || curved.size() < 2) return through<ADD>(curved, x, y, body, work, team);
+        const bool full = std::all_of(curved.begin(), curved.end(), [&](size_t a) { return is_full(a, body); });
+        if (full || curved.size() < 2) return through<ADD>(curved, x, y, body, work, team);
         T *ways[2] = {work, work + grid.size}, *rest = ways[1] + grid.size;
         for (T* way : ways) {
             through<false>(curved, x, way, body, rest, team);
@@ -529,6 +533,9 @@ public:
     }
 
 private:
+    // Whether a body has no empty cells along one of the axes.
+    bool is_full(size_t a, const Body& body) const { return !linked || body.ends[a]->full; }
+
     // One axis after the other; work: 3 fields.
     template <bool ADD> void through(const std::vector<size_t>& order, const T* x, T* y, const Body& body, T* work, const Team& team) const {
         T *one = work, *two = one + grid.size, *rest = two + grid.size;
@@ -537,7 +544,7 @@ private:
             const bool last = i + 1 == order.size(), add = ADD && last;
             const Shape along = grid.shape(axes[a]);
             T* to = last ? y : i % 2 ? two : one;
-            if (linked) {
+            if (!is_full(a, body)) {
                 broken(a, x, to, add, *body.ends[a], rest, team);
             } else if (add) {
                 identity<true>(x, to, team);
@@ -634,7 +641,7 @@ public:
     }
 
     // How many numbers of memory `pull` takes.
-    long pull_workspace() const { return ((2 << axes.size()) + 6) * grid.size; }
+    long pull_workspace() const { return ((2 << axes.size()) + 1) * grid.size; }
 
     // Of a moment with links: from the gradient gy of the result those of x, and added to it those of the links (gf, of each axis) and of their inverse (gg).
     void pull(const T* x, const T* gy, const Body& body, T* gx, T* const* gf, T* gg, T* work, const Team& team) const {
@@ -647,14 +654,15 @@ public:
         };
         T *found = work, *slopes = found + (all + 1) * size, *rest = slopes + (all + 1) * size;
         const auto of = [&](T* fields, int set) { return fields + set * size; };
-        T *start = of(found, 0), *end = of(slopes, all);
+        T *start = of(found, 0), *end = of(slopes, all), *before = of(slopes, 0);
         if (back) {
             through(bands, x, rest, team);
             each([&](long i) { start[i] = g[i] * rest[i]; });
         } else {
             each([&](long i) { start[i] = x[i]; });
         }
-        for (int set = 1; set <= all; ++set)
+        // The whole product counts where it is divided by g.
+        for (int set = 1; set < all + back; ++set)
             for (size_t a = 0, begun = 0; a < axes.size(); ++a)
                 if (set >> a & 1) once(a, of(found, set ^ 1 << a), of(found, set), T(1) / T(__builtin_popcount(set)), begun++, body, team);
         if (back) {
@@ -667,31 +675,13 @@ public:
             transposed_means(gy, end, team);
         }
         for (int set = 0; set < all; ++set) each([&](long i) { of(slopes, set)[i] = 0; });
-        T *w = rest + size, *t = w + size, *p = t + size, *q = p + size, *v = q + size;
         for (int set = all; set > 0; --set)
-            for (size_t a = 0; a < axes.size(); ++a) {
-                if (!(set >> a & 1)) continue;
-                const int axis = axes[a];
-                const T *u = of(found, set ^ 1 << a), *f = body.weights[axis], s0 = series[a][0], s1 = series[a].size() > 1 ? series[a][1] : T(0), share = T(1) / T(__builtin_popcount(set));
-                T *to = of(slopes, set ^ 1 << a), *own = gf[axis];
-                const T* given = of(slopes, set);
-                flow(axis, f, u, w, team);  // L u over g
-                each([&](long i) { t[i] = s0 * u[i] + s1 * g[i] * w[i], v[i] = share * given[i], p[i] = g[i] * v[i]; });
-                flow(axis, f, t, q, team);
-                each([&](long i) { gg[i] += v[i] * q[i]; });
-                products(axis, p, t, own, team);
-                flow(axis, f, p, q, team);  // the gradient of t
-                each([&](long i) { to[i] += v[i] + s0 * q[i]; });
-                if (s1 == 0) continue;
-                each([&](long i) { gg[i] += s1 * q[i] * w[i], p[i] = g[i] * s1 * q[i]; });
-                products(axis, p, u, own, team);
-                flow(axis, f, p, q, team);
-                each([&](long i) { to[i] += q[i]; });
-            }
-        const T* before = of(slopes, 0);
+            for (size_t a = 0; a < axes.size(); ++a)
+                if (set >> a & 1)
+                    pull_once(a, of(found, set ^ 1 << a), of(slopes, set), T(1) / T(__builtin_popcount(set)), of(slopes, set ^ 1 << a), gf[axes[a]], gg, body, team);
         if (back) {
-            each([&](long i) { gg[i] += before[i] * rest[i], p[i] = g[i] * before[i]; });
-            transposed_means(p, gx, team);
+            each([&](long i) { gg[i] += before[i] * rest[i], start[i] = g[i] * before[i]; });
+            transposed_means(start, gx, team);
         } else {
             each([&](long i) { gx[i] = before[i]; });
         }
@@ -701,47 +691,84 @@ private:
     // The transpose of the bands of this plan: means of neighbours along all axes, or what cells give to their corners.
     void transposed_means(const T* x, T* y, const Team& team) const { through(other, x, y, team, !back); }
 
-    // The nodes of an axis in pieces side by side: f(node, the one before, behind, the link before, behind, count), -1 where there is none.
-    template <class F> void pieces(int axis, const Team& team, F f) const {
-        const Shape along = grid.shape(axis);
-        const long n = along.n, inner = along.inner, links = grid.cells(axis);
-        const bool wraps = grid.periodic[axis];
-        const auto one = [&](long o, long i, long count) {
-            const long node = (o * n + i) * inner, link = o * links * inner;
-            const long before = i > 0 ? node - inner : wraps ? node + (n - 1) * inner : -1, behind = i + 1 < n ? node + inner : wraps ? o * n * inner : -1;
-            f(node, before, behind, before < 0 ? -1 : link + (i > 0 ? i - 1 : n - 1) * inner, behind < 0 ? -1 : link + i * inner, count);
-        };
-        for (long o = team.first(along.outer); o < team.last(along.outer); ++o) {
-            if (inner == 1 && n > 2) one(o, 0, 1), one(o, 1, n - 2), one(o, n - 1, 1);
-            else
-                for (long i = 0; i < n; ++i) one(o, i, inner);
+    // What `once` did to u: from the gradient `given` of its result that of u, added to gu, and those of f and g, added to gf and gg.
+    void pull_once(size_t a, const T* u, const T* given, T share, T* gu, T* gf, T* gg, const Body& body, const Team& team) const {
+        const Shape along = grid.shape(axes[a]);
+        const long n = along.n, inner = along.inner, links = grid.cells(axes[a]);
+        const long wide = std::min<long>(inner, 2 * W<T>), pieces = (inner + wide - 1) / wide, room = (n + 1) * wide;
+        std::vector<T> memory(13 * room);
+        const T s0 = series[a][0], s1 = series[a].size() > 1 ? series[a][1] : T(0);
+        for (long piece = team.first(along.outer * pieces); piece < team.last(along.outer * pieces); ++piece) {
+            const long o = piece / pieces, from = piece % pieces * wide, many = std::min(wide, inner - from), all = n * many;
+            const long node = o * n * inner + from, link = o * links * inner + from;
+            T* free = memory.data();
+            const auto taken = [&] { return std::exchange(free, free + room); };
+            // Lines along the axis side by side: as they are, if there is one, else `many` of them in memory of their own.
+            const auto here = [&](const T* x, long rows) -> const T* {
+                if (inner == 1) return x;
+                T* own = taken();
+                for (long i = 0; i < rows; ++i) std::copy(x + i * inner, x + i * inner + many, own + i * many);
+                return own;
+            };
+            const T *x = here(u + node, n), *v = here(given + node, n), *f = here(body.weights[axes[a]] + link, links), *g = here(body.inverse + node, n);
+            T *flow = taken(), *other = taken(), *curved = taken(), *term = taken(), *p = taken(), *q = taken(), *of_u = taken(), *of_links = taken(), *of_inverse = taken();
+            flows(f, x, flow, n, links, many);
+            forwards(x, g, v, flow, s0, s1, share, curved, term, p, all, many);
+            flows(f, term, flow, n, links, many), flows(f, p, other, n, links, many);
+            std::fill(of_links, of_links + links * many, T(0));
+            differences(term, p, of_links, n, links, many);
+            backwards(g, v, flow, other, curved, s0, s1, share, of_u, of_inverse, q, all, many);
+            if (s1 != 0) {
+                flows(f, q, flow, n, links, many);
+                differences(x, q, of_links, n, links, many);
+                for (long j = 0; j < all; ++j) of_u[j] += flow[j + many] - flow[j];
+            }
+            const auto add = [&](const T* found, T* to, long rows) {
+                if (inner == 1) return added(found, to, rows);
+                for (long i = 0; i < rows; ++i) added(found + i * many, to + i * inner, many);
+            };
+            add(of_u, gu + node, n), add(of_links, gf + link, links), add(of_inverse, gg + node, n);
         }
         team.wait();
     }
 
-    // y = -d^T f d x along an axis.
-    void flow(int axis, const T* f, const T* x, T* y, const Team& team) const {
-        pieces(axis, team, [&](long node, long before, long behind, long left, long right, long count) {
-            const T* __restrict here = x + node;
-            T* __restrict to = y + node;
-            if (before >= 0 && behind >= 0) {
-                const T *low = x + before, *high = x + behind, *l = f + left, *r = f + right;
-                for (long k = 0; k < count; ++k) to[k] = r[k] * (high[k] - here[k]) - l[k] * (here[k] - low[k]);
-            } else if (before >= 0 || behind >= 0) {
-                const T *next = x + std::max(before, behind), *l = f + (before >= 0 ? left : right);
-                for (long k = 0; k < count; ++k) to[k] = l[k] * (next[k] - here[k]);
-            } else {
-                for (long k = 0; k < count; ++k) to[k] = 0;
-            }
-        });
+    static void added(const T* __restrict x, T* __restrict to, long count) {
+        for (long k = 0; k < count; ++k) to[k] += x[k];
     }
 
-    // of_links -= (d p) (d t) along an axis.
-    void products(int axis, const T* p, const T* t, T* of_links, const Team& team) const {
-        pieces(axis, team, [&](long node, long, long behind, long, long right, long count) {
-            if (behind < 0) return;
-            for (long k = 0; k < count; ++k) of_links[right + k] -= (p[behind + k] - p[node + k]) * (t[behind + k] - t[node + k]);
-        });
+    // Of `many` lines of n nodes side by side: f d y on the link before a node, and `many` further on that behind it.
+    static void flows(const T* __restrict f, const T* __restrict y, T* __restrict found, long n, long links, long many) {
+        for (long j = 0; j < (n - 1) * many; ++j) found[j + many] = f[j] * (y[j + many] - y[j]);
+        for (long k = 0; k < many; ++k) {
+            const long j = (n - 1) * many + k;
+            found[k] = found[j + many] = links == n ? f[j] * (y[k] - y[j]) : T(0);
+        }
+    }
+
+    static void forwards(const T* __restrict u, const T* __restrict g, const T* __restrict v, const T* __restrict flow, T s0, T s1, T share, T* __restrict curved,
+                         T* __restrict term, T* __restrict p, long all, long many) {
+        for (long j = 0; j < all; ++j) {
+            curved[j] = flow[j + many] - flow[j];
+            term[j] = s0 * u[j] + s1 * g[j] * curved[j], p[j] = share * g[j] * v[j];
+        }
+    }
+
+    static void backwards(const T* __restrict g, const T* __restrict v, const T* __restrict flow, const T* __restrict other, const T* __restrict curved, T s0, T s1, T share,
+                          T* __restrict of_u, T* __restrict of_inverse, T* __restrict q, long all, long many) {
+        for (long j = 0; j < all; ++j) {
+            const T flown = other[j + many] - other[j], own = share * v[j];
+            of_inverse[j] = own * (flow[j + many] - flow[j]) + s1 * flown * curved[j];
+            of_u[j] = own + s0 * flown, q[j] = s1 * g[j] * flown;
+        }
+    }
+
+    // of_links -= (d p) (d t), for `many` lines of n nodes side by side.
+    static void differences(const T* __restrict t, const T* __restrict p, T* __restrict of_links, long n, long links, long many) {
+        for (long j = 0; j < (n - 1) * many; ++j) of_links[j] -= (p[j + many] - p[j]) * (t[j + many] - t[j]);
+        for (long k = 0; links == n && k < many; ++k) {
+            const long j = (n - 1) * many + k;
+            of_links[j] -= (p[k] - p[j]) * (t[k] - t[j]);
+        }
     }
 
     // A moment in a body with empty cells.
@@ -890,6 +917,7 @@ private:
     void broken(const T* x, T* y, const Ends<T>& ends, T* work, const Team& team) const {
         const Shape along = grid.shape(axes[0]);
         const long size = grid.links(axes[0]);
+        if (ends.full) return bands[0].template apply<Band<T>::SET>(x, y, along.outer, along.inner, T(1), team);
         if (!back) {
             bands[0].template apply<Band<T>::SET>(x, y, along.outer, along.inner, T(1), team, ends.regular.data());
             for (long e = team.first(ends.odd.size()); e < team.last(ends.odd.size()); ++e) {
