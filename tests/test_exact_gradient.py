@@ -203,6 +203,22 @@ def test_memory_is_within_the_budget_and_changes_no_bit():
     assert used < 20 * 100 * m0.numel() * 8
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"step": 1e-12}, {"step": 1e-12, "method": "rk4"}, {"step": 1e-12, "method": "midpoint"}]
+)
+def test_steps_whose_tapes_fit_are_not_made_again(options):
+    llg, calls = tm.LLG(energies(), 0.2), []
+    llg.register_forward_hook(lambda *_: calls.append(1))
+    m = tm.solve(llg, start(), T, **options)
+    forwards = len(calls)
+    m[-1].mean().backward()
+    # A few to see that nothing changed in between.
+    assert len(calls) - forwards <= 24 < forwards
+    calls.clear()
+    tm.solve(llg, start(), T, **options, memory=400_000)[-1].mean().backward()
+    assert len(calls) > 1.4 * forwards
+
+
 def test_a_budget_too_small_says_what_is_needed():
     llg = tm.LLG(energies(), 0.2)
     with pytest.raises(ValueError, match=r"memory = 10_000 bytes is too small .* needs at least \d+_\d+"):

@@ -1,8 +1,8 @@
 """The exact gradient of a discrete solution, in bounded memory.
 
-Steps are found without a tape.  Each is remembered as a pure map of the state, its times fixed (`Step.again`), and some states are
-kept (`checkpoints`).  Backwards, each step is made once more with a tape of its own, which is gone before the next: what a
-gradient holds is the states kept and one step's tape.  The projection to unit length and the interpolation to the requested
+The first steps keep their tapes, as many as fit (`Tapes`).  All others are found without.  Each is remembered as a pure map of the state,
+its times fixed (`Step.again`), and some states are kept (`checkpoints`).  Backwards, each of these is made once more with a tape of its
+own, which is gone before the next: what a gradient holds is what was kept and one step's tape.  The projection to unit length and the interpolation to the requested
 times are part of the map; step sizes are constants.
 """
 
@@ -12,15 +12,18 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from torchmag.device import runs_apart
 from torchmag.errors import GradientError
 from torchmag.solvers.checkpoints import Checkpoints
 from torchmag.solvers.outputs import Hit, Outputs
 from torchmag.solvers.sources import exchanged, found_by, mark, taped_bytes, without_hooks
 from torchmag.solvers.stepper import Step, System, Time, spread
-from torchmag.solvers.tape import Gate, Gated, Rate
+from torchmag.solvers.tape import CHANGED, Gate, Gated, Tapes, in_one_piece, lean
 
 # Bytes that a gradient may hold if the user sets no bound; more only where one step's tape and FEWEST states need more.
 MEMORY, FEWEST = 2**30, 64
+# States that are kept beside tapes at the most: no step of a hundred thousand is made again more than once.
+STATES = 900
 # How many steps of a backward pass are searched for tensors that the forward pass did not know.
 SEARCHED = 8
 
@@ -33,11 +36,13 @@ class Move:
         t: its start, s.
         again: see `Step.again`.
         hits: the requested times that it reaches.
+        dt: its length, s.
     """
 
     t: Time
     again: Callable
     hits: list[Hit]
+    dt: Time
 
 
 @dataclass
@@ -47,10 +52,12 @@ class Path:
     Attributes:
         system: with values that carry graphs.
         times: requested, s; the first belongs to the start.
-        steps: from a start, an iterable of accepted steps.
+        steps: of a system, from a start, an iterable of accepted steps.
         resolved: the tensors in the system's values that require a gradient.
+        copies: of these, for tapes.
         live: the tensors that enter otherwise, such as the parameters of a drive.
-        checkpoints: the states that are kept.
+        checkpoints: the states that are kept, of the steps without a tape.
+        tapes: of the first steps; None if no tape is kept.
         lean: whether each rate gets a tape of its own, not a whole step: more work, less memory.
         moves: of the steps made.
         end: the state that the last one leads to.
@@ -58,44 +65,48 @@ class Path:
 
     system: System
     times: Sequence[float]
-    steps: Callable[[Tensor], Iterable[Step]]
+    steps: Callable[[System, Tensor], Iterable[Step]]
     resolved: Sequence[Tensor]
     live: Sequence[Tensor]
     checkpoints: Checkpoints
     lean: bool
+    copies: list[Tensor] = field(default_factory=list)
+    tapes: Tapes | None = None
     moves: list[Move] = field(default_factory=list)
     end: Tensor | None = None
 
     def run(self, m: Tensor) -> Tensor:
         """The states at the requested times, (T, *batch, 3, *nodes)."""
         outputs, self.end = Outputs(self.times, m), m
-        for step in self.steps(m):
-            self.checkpoints.add(step.m0)
+        for step in self.steps(replace(self.system, tapes=self.tapes), m):
+            if self.tapes is None or not self.tapes.keep(step):
+                self.checkpoints.add(step.m0)
             self.end = step.m1
-            self.moves.append(Move(step.t, step.again, outputs.hits(step)))
+            self.moves.append(Move(step.t, step.again, outputs.hits(step), step.dt))
             for hit in self.moves[-1].hits:
                 outputs.add(hit, hit.state(step, self.times[hit.position], self.system))
+        if self.tapes is not None:
+            self.tapes.end()
         return outputs.stacked()
 
     def pull(self, cotangent: Tensor) -> list[Tensor | None]:
         """The gradients of the start, the resolved and the live tensors."""
-        copies = [x.detach().requires_grad_() for x in self.resolved]
-        wanted = [*copies, *self.live]
-        plain = taped = self._system_with(copies)
-        lean = lambda plain: replace(
-            plain, function=lambda t, m, values: Rate.apply(replace(plain, values=values), t, m, *wanted)
-        )
-        taped = lean(plain) if self.lean else plain
+        wanted = [*self.copies, *self.live]
+        plain = self._system_with(self.copies)
+        with_tape = lean if self.lean else in_one_piece
+        taped = with_tape(plain, wanted)
         replay, count = plain.replay and plain.replay(), len(self.moves)
         totals, adjoint = [None] * len(wanted), torch.zeros_like(cotangent[0])
         searched, drift, after = max(1, len(self.moves) // SEARCHED), torch.zeros_like(cotangent[0].sum()), self.end
         forwards = plain
-        for number, m in self.checkpoints.backwards(lambda number, m: self._again(number, forwards, m).m1):
+        for number, m in self._backwards(lambda number, m: self._again(number, forwards, m).m1):
             start = m.detach().requires_grad_()
             if number % searched == 0:
                 self._require_known(self.moves[number].t, plain, start, wanted)
+                drift = torch.maximum(drift, self._drift_of_tape(number, plain, start))
+            system = taped if number >= self.first else self.tapes.system_of(number, plain, wanted)
             with torch.enable_grad():
-                step = self._again(number, taped, start)
+                step = self._again(number, system, start)
             drift, after = torch.maximum(drift, (step.m1.detach() - after).abs().max()), m
             ends, cotangents = self._cotangents(number, step, adjoint, cotangent)
             adjoint, *gradients = torch.autograd.grad(ends, [start, *wanted], cotangents, allow_unused=True)
@@ -104,11 +115,31 @@ class Path:
                 replay.consider(lambda number=number: 1 - number / count)
                 if replay.function is not None:
                     plain, replay = replace(plain, function=replay.function), None
-                    taped = lean(plain) if self.lean else plain
+                    taped = with_tape(plain, wanted)
         if replay is not None:
             replay.end()
         require_same(drift)
         return [adjoint + cotangent[0], *totals]
+
+    @property
+    def first(self) -> int:
+        """The first step without a tape."""
+        return 0 if self.tapes is None else len(self.tapes.kept)
+
+    def _backwards(self, step):
+        """(number, state) of every step, the last first."""
+        for number, m in self.checkpoints.backwards(lambda number, m: step(number + self.first, m)):
+            yield number + self.first, m
+        for number in reversed(range(self.first)):
+            yield number, self.tapes.kept[number][0].m
+
+    def _drift_of_tape(self, number, system, start):
+        """By how far a step would lead elsewhere now than when its tape was taken, to first order."""
+        if number >= self.first:
+            return start.detach().new_zeros(())
+        with torch.no_grad():
+            now, move = system.rate(self.moves[number].t, start), self.moves[number]
+            return ((now - self.tapes.kept[number][0].rate) * spread(move.dt, start)).abs().max()
 
     def _cotangents(self, number, step, adjoint, cotangent):
         """What the outputs are made of in a step, and its cotangents: one output at a time, for the sake of memory."""
@@ -167,9 +198,7 @@ def require_same(drift: Tensor) -> None:
     """Raise if steps made once more lead elsewhere, by how far."""
     if not float(drift) <= torch.finfo(drift.dtype).eps ** 0.5:
         raise GradientError(
-            f"solve: no gradient, since the steps lead elsewhere when made once more (by {float(drift):.2g}, a length): the equation "
-            f"changed after solve (a drive, a torque, a buffer, a seed, frozen nodes, train() or eval()) or is random (dropout); call "
-            f"backward before any change, and make random Modules repeat themselves"
+            f"solve: no gradient, since the steps lead elsewhere when made once more (by {float(drift):.2g}, a length): {CHANGED}"
         )
 
 
@@ -187,7 +216,8 @@ class Solution(torch.autograd.Function):
         # Weights that autocast caches would keep the tape of the first step that uses them.
         ctx.autocast = {"device_type": kind, "dtype": torch.get_autocast_dtype(kind), "enabled": torch.is_autocast_enabled(kind)}
         ctx.autocast["cache_enabled"] = False
-        found = path.run(m.detach())
+        with torch.autocast(**ctx.autocast):
+            found = path.run(m.detach())
         # Freed, as any tape, by a backward pass that does not retain the graph.
         ctx.kept, states = list(path.checkpoints.kept), path.checkpoints.kept.values()
         ctx.save_for_backward(m, *sources, *states)
@@ -220,21 +250,22 @@ def unknown_to(known: Sequence[Tensor], system: System, t: Time, m: Tensor) -> l
 def make_path(
     system: System,
     times: Sequence[float],
-    steps: Callable[[Tensor], Iterable[Step]],
+    steps: Callable[[System, Tensor], Iterable[Step]],
     m: Tensor,
     resolved: Sequence[Tensor],
     live: Sequence[Tensor],
     stages: int,
     memory: int | None,
+    keeps_tapes: bool,
 ) -> Path:
-    """A Path whose gradient holds at most `memory` bytes.
+    """A Path whose gradient holds at most `memory` bytes; `keeps_tapes`: whether its steps take all of their rates from the system.
 
     Raises:
         ValueError: a memory that holds no step.
         TypeError: see `found_by`.
     """
     copies = [x.detach().requires_grad_() for x in resolved]
-    path = Path(system, times, steps, resolved, list(live), Checkpoints(2), False)
+    path = Path(system, times, steps, resolved, list(live), Checkpoints(2), False, copies)
     system, start = path._system_with(copies), m.detach().requires_grad_()
     for t in (times[0], 0.5 * (times[0] + times[-1]), times[-1]):
         path.live += unknown_to([*copies, *path.live], system, t, start)
@@ -252,5 +283,9 @@ def make_path(
             f"solve: memory = {memory:_} bytes is too small for the gradient of a single step; this problem needs at least "
             f"{least + 2 * state:_}, and more to keep from making steps many times ({whole + FEWEST * state:_} is comfortable)"
         )
+    if keeps_tapes and not path.lean and system.whole is None and not runs_apart(m):
+        # Most of it for tapes, the rest for the states of the steps that have none.
+        left = min(slots // 4, STATES)
+        path.tapes, slots = Tapes(path._system_with(copies), stages, (slots - left) * state), left
     path.checkpoints = Checkpoints(slots)
     return path

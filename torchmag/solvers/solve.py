@@ -73,11 +73,11 @@ def solve(
             "heun" needs it.  Other methods without step control take the requested times as their steps if it is not given.
         max_steps: raises a MaxStepsError beyond this many steps, rejected ones included; with `step`, beyond this many between
             two requested times.
-        gradient: "exact": of the discrete solution, its step sizes held, by making the accepted steps once more, backwards.
+        gradient: "exact": of the discrete solution, its step sizes held, by going through the accepted steps backwards.
             "adjoint": the continuous adjoint of torchdiffeq, with one of its methods; m is of unit length at the requested
             times only, and damping makes it wrong at long times, which is measured (see `check`).
-        memory: bytes that a gradient may hold beside what is returned: some of the accepted states and the tape of one step
-            (see docs/gradients.md).  Default: 1 GiB, or what 64 states and one step need if that is more.  The Adams
+        memory: bytes that a gradient may hold beside what is returned: the tapes of the first steps, as many as fit, some states of
+            the others, which are made once more, and the tape of one step (see docs/gradients.md).  Default: 1 GiB, or what 64 states and one step need if that is more.  The Adams
             methods keep the tape of every step.
         check: with gradient="adjoint", whether a gradient that cannot be trusted is an error.
         params: values to use instead of the llg's, by full name (see `LLG.prepare`).
@@ -121,7 +121,7 @@ def solve(
         compile = False
     system = llg_system(llg, values, m, rtol, atol, compile, "solve")
 
-    def steps(m):
+    def steps(system, m):
         with bar:
             for accepted in accepted_steps(llg, system, method, times, m, step, rtol, atol, max_steps):
                 bar.at(accepted.end)
@@ -136,12 +136,13 @@ def solve(
         with bar:
             found = adjoint_solution(llg, system, times, m, resolved, live, options, check)
     elif needed and can_repeat(method) and not is_transformed((m, *every_tensor(values, llg))):
-        path = make_path(system, times, steps, m, resolved, live, _stages(method), memory)
+        # The noise of a step is no rate of the system.
+        path = make_path(system, times, steps, m, resolved, live, _stages(method), memory, method != "heun")
         found = Solution.apply(path, m, *path.resolved, *path.live)
     else:
         outputs = Outputs(times, m)
         quiet = (system.stage or system.whole or system.later) is not None and not needed and not taped
-        for accepted in _without_tape(steps(m)) if quiet else steps(m):
+        for accepted in _without_tape(steps(system, m)) if quiet else steps(system, m):
             for hit in outputs.hits(accepted):
                 outputs.add(hit, hit.state(accepted, times[hit.position], system))
         found = outputs.stacked()

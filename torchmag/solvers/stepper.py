@@ -35,6 +35,7 @@ class System:
         whole: (tableau, t, dt, m, k, values) -> (m1, k1, error, middle), a step in one compiled graph, likewise.
         later: in place of `stage`, what becomes one on the way.
         replay: gives what becomes a compiled `function` on the way, for steps made once more with a tape; None if nothing does.
+        tapes: takes rates with a tape in place of `stage` as long as it is `open`; None if that is not wanted.
     """
 
     function: Callable[[Time, Tensor, Any], Tensor]
@@ -48,6 +49,7 @@ class System:
     share: float = 1.0
     later: Later | None = None
     replay: Callable[[], Later] | None = None
+    tapes: Any = None
 
     def of(self, samples: Samples) -> "System":
         """That of some samples, at the same values."""
@@ -62,6 +64,8 @@ class System:
     def _compiled_stage(self):
         if torch.is_grad_enabled():
             return None
+        if self.tapes is not None and self.tapes.open:
+            return self.tapes.stage
         return self.stage if self.later is None else self.later.function
 
     def staged(self, t: Time, m: Tensor, h: float | Tensor, weights, stages, end: bool = False) -> tuple[Tensor, Tensor]:

@@ -40,7 +40,7 @@ def llg_system(
 
     def part(system, samples):
         own = {"error": norm(samples.take(weight, mesh.dim)), "values": some_values(llg, system.values, samples)}
-        return replace(system, **own, function=plain, stage=None, whole=None, later=None, replay=None)
+        return replace(system, **own, function=plain, stage=None, whole=None, later=None, replay=None, tapes=None)
 
     def plain(t, m, values):
         return llg.forward(instant(t, m), m, values)
