@@ -34,7 +34,7 @@ ORDER = (
     {"io", "plot", "testing"},
     {"loggers"},
     {"simulation"},
-    {"cases"},
+    {"cases", "bench"},
     {"cli_bench", "cli_files"},
     {"cli"},
     {"__main__"},
@@ -47,6 +47,7 @@ LEAVES = {
     "design",
     "sweep",
     "testing",
+    "bench",
     "cli",
     "cli_bench",
     "cli_files",
@@ -57,7 +58,7 @@ LEAVES = {
     "simulation",
 }
 # What a leaf may import of the other leaves.
-FRONT_ENDS = {"cli": LEAVES, "cli_files": {"io", "plot"}, "cases": {"states", "io", "plot"}, "testing": {"states"}, "__main__": {"cli"},
+FRONT_ENDS = {"cli": LEAVES, "cli_files": {"io", "plot"}, "cli_bench": {"bench"}, "cases": {"states", "io", "plot"}, "testing": {"states"}, "__main__": {"cli"},
               "loggers": {"io"}, "simulation": {"checkpoint"}}  # fmt: skip
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 

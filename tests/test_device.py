@@ -1,6 +1,7 @@
 """What is done on a GPU, on a device that is emulated on the CPU (see `emulated`): the same numbers, no mix of devices, and few waits."""
 
 import math
+import os
 import pickle
 import warnings
 
@@ -14,7 +15,8 @@ from torchmag import dense
 from torchmag.energies import spectral
 
 # What it is built on is new in torch, and not yet settled.
-emulated = pytest.importorskip("emulated", exc_type=ImportError)
+# On a GPU: TORCHMAG_TEST_DEVICE=on_cuda.
+emulated = pytest.importorskip(os.environ.get("TORCHMAG_TEST_DEVICE", "emulated"), exc_type=ImportError)
 DEVICE, counted = emulated.DEVICE, emulated.counted
 
 NM = 1e-9

@@ -45,10 +45,9 @@ def _run_sp4(options):
     import torch
 
     from torchmag.cases import standard_problem_4
+    from torchmag.device import require_device
 
-    device = torch.device(options.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"--device {options.device}: this machine has no CUDA device; use --device cpu")
+    require_device(options.device, f"--device {options.device}")
     chosen = standard_problem_4.Options(
         cell=options.cell,
         dim=options.dim,
