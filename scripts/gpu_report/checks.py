@@ -2,7 +2,7 @@
 
     python scripts/gpu_report/checks.py eager --device cuda
 
-The difference is the largest of all components over the largest of the numbers; its bound allows for rounding, which a run and a search carry on.
+"searches" are compiled searches and gradients, "replays" whole steps where gradients and later calls replay them.  The difference is the largest of all components over the largest of the numbers; its bound allows for rounding, which a run and a search carry on.
 """
 
 import argparse
@@ -79,10 +79,10 @@ WHOLE = {"mode": "reduce-overhead"}
 @check("eager", 1e-11, quick=True)
 def fields_of_every_term(device):
     llg = equation(of(device))
-    return torch.stack(list(llg.fields(start(of(device), 2), 1e-12).values()))
+    return torch.stack(torch.broadcast_tensors(*llg.fields(start(of(device), 2), 1e-12).values()))
 
 
-def solved(device, options=None, batch=(), compile=None, **solve):
+def solved(device, batch=(), compile=None, **solve):
     llg = equation(of(device))
     if compile is not None:
         compiled(llg, device, **compile)
@@ -185,7 +185,7 @@ def solve_a_batch_compiled(device):
     return solved(device, batch=(3,), compile={})
 
 
-@check("compiled", 1e-8)
+@check("searches", 1e-8)
 def gradient_compiled(device):
     return gradient(device, compile={})
 
@@ -196,12 +196,12 @@ def a_batch_of_4096_compiled(device):
     return tm.solve(llg, small(of(device)), [0, 1e-12], compile=False)
 
 
-@check("compiled", 1e-6)
+@check("searches", 1e-6)
 def minimize_compiled(device):
     return minimize(device, compile=device != "reference")
 
 
-@check("compiled", 1e-6)
+@check("searches", 1e-6)
 def relax_compiled(device):
     return relax(device, compile=device != "reference")
 
@@ -227,12 +227,12 @@ def a_batch_of_4096_in_whole_steps(device):
     return tm.solve(llg, small(of(device)), [0, 1e-12], compile=False)
 
 
-@check("whole steps", 1e-8)
+@check("replays", 1e-8)
 def gradient_in_whole_steps(device):
     return gradient(device, compile=WHOLE)
 
 
-@check("whole steps", 1e-9)
+@check("replays", 1e-9)
 def results_that_later_replays_leave_alone(device):
     """A rate and a run, read after other calls have replayed the same graphs."""
     llg, m = compiled(equation(of(device)), device, **WHOLE), start(of(device))

@@ -15,7 +15,7 @@ import torchmag
 from torchmag.bench.cases import Case
 
 # What an interpreter takes to import torch and find its device, s: no fault of the case.
-START = 60.0
+START, FOREVER = 60.0, 1e6
 
 
 class Process:
@@ -31,20 +31,20 @@ class Process:
         )  # fmt: skip
         self.begun = False
 
-    def ask(self, what: str, mode: str) -> dict:
-        """An answer, or {"skipped": why there is none}."""
+    def ask(self, what: str, mode: str, left: float = float("inf")) -> dict:
+        """An answer within the limit of the case and what is left of the budget, or {"skipped": why there is none}."""
         if self.ended:
             return {"skipped": self.ended}
-        limit = self.case.limit + (0 if self.begun else START)
+        limit = min(left, self.case.limit + (0 if self.begun else START))
         self.begun = True
         try:
             self.process.stdin.write((json.dumps({"do": what, "mode": mode}) + "\n").encode())
             self.process.stdin.flush()
         except BrokenPipeError:
             return self._over()
-        if not select.select([self.process.stdout], [], [], limit)[0]:
+        if not select.select([self.process.stdout], [], [], min(limit, FOREVER))[0]:
             self.process.kill()
-            self.ended = f"took more than {limit:g} s"
+            self.ended = f"took more than {limit:.3g} s"
             return {"skipped": self.ended}
         line = self.process.stdout.readline()
         return json.loads(line) if line else self._over()
@@ -88,7 +88,7 @@ def measure(cases: Iterable[Case], jobs: int, budget: float | None, row: Callabl
         left = end - time.monotonic()
         if left <= 0:
             return {"skipped": f"the budget of {budget:g} s is spent"}
-        return process.ask(what, mode)
+        return process.ask(what, mode, left)
 
     def prepared(process):
         return {mode: ask(process, "prepare", mode) for mode in process.case.modes}
