@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 from bench_rhs import ask, machine
-from compare_peers import available, plot_axes, start_worker
+from compare_peers import available, start_worker
+from peers.pictures import plot_axes
 
 FIELD = (-24.6e-3, 4.3e-3, 0.0)  # T
 MU_0 = 4e-7 * np.pi
@@ -59,7 +60,7 @@ def main():
         return work(options.worker, options.start, options.threads)
     print(machine() + f"; float64, {options.threads} threads, cells of {options.cell:g} nm; s, minimum over {options.turns} runs")
     ours = [name for name in TOLERANCES if name.startswith("torchmag")]
-    names = [*ours, *(name for name in available(options.peers) if name in TOLERANCES)]
+    names = [*ours, *(name for name in available(options) if name in TOLERANCES)]
     names += ["oommf"] if options.oommf else []
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o777)  # OOMMF may run as another user

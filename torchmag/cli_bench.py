@@ -168,7 +168,7 @@ def _measure(n, options):
     import torch
 
     import torchmag as tm
-    from torchmag.device import runs_apart
+    from torchmag.device import synchronize
 
     chosen = {} if options.order is None else {"order": options.order}
     start = time.perf_counter()
@@ -184,8 +184,7 @@ def _measure(n, options):
         while not found or len(found) < 4 or sum(found[2:]) < options.seconds:
             begin = time.perf_counter()
             llg(t, m, values)
-            if runs_apart(m):
-                torch.accelerator.synchronize()
+            synchronize(m.device)
             found.append(time.perf_counter() - begin)
             if len(found) == 1:
                 setup = begin - start

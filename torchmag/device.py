@@ -52,6 +52,14 @@ def is_replayed(x: Tensor) -> bool:
     return x.is_cuda
 
 
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done all that it was given; nothing to do on a CPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type != "cpu":
+        torch.get_device_module(device).synchronize()
+
+
 def require_device(name: str, what: str) -> torch.device:
     """The device of this name, once a number has been computed there; else a ValueError of one line, begun with `what`, that says what is missing."""
     try:

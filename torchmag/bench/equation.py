@@ -9,7 +9,7 @@ import torch
 import torchmag as tm
 from torchmag.bench.cases import Case
 from torchmag.bench.counting import NOT_COUNTED, count
-from torchmag.device import free_memory, runs_apart
+from torchmag.device import free_memory, synchronize
 
 # Runs of fixed steps, s, and how many at most.
 STEP, MOST = 1e-15, 20
@@ -41,7 +41,7 @@ class Equation:
         self.m, self.order = m.to(film.reference).contiguous(), film.order
         self.t = torch.zeros((), dtype=torch.float64, device=self.device)
         self.energy, self.modes = energy, {}
-        self.synchronize()
+        synchronize(self.device)
         self.setup = time.perf_counter() - start
 
     def prepare(self, mode: str) -> dict:
@@ -53,7 +53,7 @@ class Equation:
         start = time.perf_counter()
         for call in (lambda: self.call(mode), lambda: self.run(mode, 1), lambda: self.adapt(mode, SHORT)):
             call()
-            self.synchronize()
+            synchronize(self.device)
         first = time.perf_counter() - start
         # Before anything is compiled: the compiler stays in the memory of the process.
         held = self._held() if not self.peak and mode == "eager" else None
@@ -108,10 +108,10 @@ class Equation:
         """Seconds of repeated calls, sorted; the device is waited for before and after each."""
         found = []
         while not found or sum(found) < (self.case.seconds if len(found) > 1 else max(self.case.seconds, 1.0)):
-            self.synchronize()
+            synchronize(self.device)
             begin = time.perf_counter()
             call()
-            self.synchronize()
+            synchronize(self.device)
             found.append(time.perf_counter() - begin)
         return sorted(found)
 
@@ -121,19 +121,12 @@ class Equation:
             return dict.fromkeys(NOT_COUNTED)  # no operator of compiled code is seen
         return count(call, self.device)
 
-    def synchronize(self) -> None:
-        """Wait for the device."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        elif runs_apart(self.m if hasattr(self, "m") else torch.empty(0, device=self.device)):
-            torch.accelerator.synchronize()
-
     def _memory(self, mode):
         """MB at most in a step, kernel and maps included; on a CPU those of the process, without compiled code only."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
             self.run(mode, 1)
-            self.synchronize()
+            synchronize(self.device)
             return torch.cuda.max_memory_allocated(self.device) / 1e6
         return self.peak if mode == "eager" and self.device.type == "cpu" else None
 

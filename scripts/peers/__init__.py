@@ -1,0 +1,1 @@
+"""What compare_peers.py compares: the problems, and each package in its own words."""
