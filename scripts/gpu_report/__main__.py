@@ -63,7 +63,7 @@ def arguments():
     parser.add_argument("--budget", type=float, default=460.0, metavar="SECONDS", help="in all (default 460)")
     parser.add_argument("--quick", action="store_true", help="a small choice of everything, to try the report itself")
     parser.add_argument("--only", nargs="+", metavar="PART", help="these parts (the names that it prints)")
-    parser.add_argument("--at-once", type=int, default=6, help="parts side by side, where nothing is timed (default 6)")
+    parser.add_argument("--at-once", type=int, default=8, help="parts side by side, where nothing is timed (default 8)")
     parser.add_argument("--peers", type=Path, help="virtual environment of other packages, as of compare_peers.py")
     parser.add_argument("--mumax3", help="the program, as of compare_peers.py")
     return parser.parse_args()
@@ -93,7 +93,7 @@ def everything(options):
             "tests",
             "Tests of the device",
             [*pytest, "tests/test_device.py", "-k", f"not ({compiled})"],
-            150,
+            130,
             show=tests,
             environment=on,
         ),
@@ -101,13 +101,13 @@ def everything(options):
             "tests-compiled",
             "Tests of the device, compiled",
             [*pytest, "--slow", "tests/test_device.py", "-k", compiled],
-            150,
+            130,
             show=tests,
             environment=on,
         ),
-        Part("tests-others", "Other tests with a device", [*pytest, *others, "-k", "device or cuda"], 150, show=tests),
+        Part("tests-others", "Other tests with a device", [*pytest, *others, "-k", "device or cuda"], 130, show=tests),
     ]
-    parts += [of_checks(group, device, 150) for group in GROUPS]
+    parts += [of_checks(group, device, 130) for group in GROUPS]
     jobs = ["--jobs", "8", "--seconds", "0.15", "--limit", "60"]
     films = ["--meshes", "100x25", "256x256", "512x512", "1024x1024", "2048x2048", "--batches"]
     bodies = ["--meshes", "32x32x32", "64x64x64", "128x128x128", "--batches"]
@@ -117,7 +117,7 @@ def everything(options):
     parts += [
         of_bench("films", "Films, float32", device, 80, *films, *single, *jobs),
         of_bench("bodies", "Bodies, float32", device, 70, *bodies, *single, *jobs),
-        of_bench("256-cubed", "256 x 256 x 256 cells, float32: time and memory", device, 70, *huge, *single, *jobs),
+        of_bench("256-cubed", "256 x 256 x 256 cells, float32: time and memory", device, 100, *huge, *single, *jobs),
         of_bench("batches", "Batches of small samples, float32", device, 60, *small, *single, *jobs),
         of_runs(device, 4096, 1e-10, 60),
     ]
