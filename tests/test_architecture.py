@@ -18,7 +18,7 @@ ORDER = (
     {"checkpoint"},
     {"mesh"},
     {"layout", "forms", "noise", "geometry", "samples"},
-    {"parameters", "midpoints", "quadrature", "alias", "assembly"},
+    {"parameters", "midpoints", "quadrature", "alias", "assembly", "convolution"},
     {"bands"},
     {"stencils"},
     {"fluxes", "local"},
@@ -109,6 +109,13 @@ def test_imports_run_one_way(path):
 def test_one_room_asks_for_cuda():
     asking = [path.name for path in FILES if "is_cuda" in path.read_text()]
     assert asking == ["device.py"]
+
+
+def test_one_room_knows_how_to_convolve():
+    """Fields on the grid are transformed there; what else is transformed are signals in time, design variables and a preconditioner."""
+    others = {"cases/waves.py", "design/density.py", "observables.py", "solvers/precondition.py"}
+    found = {str(path.relative_to(ROOT)) for path in FILES if "torch.fft" in path.read_text() and room(path) != "convolution"}
+    assert found == others
 
 
 def test_forms_know_no_tensors():

@@ -12,7 +12,8 @@ from torch import nn
 
 import torchmag as tm
 from torchmag import dense
-from torchmag.energies import spectral
+from torchmag.convolution import wide_fft
+from torchmag.convolution.problem import Problem
 
 # What it is built on is new in torch, and not yet settled.
 # On a GPU: TORCHMAG_TEST_DEVICE=on_cuda.
@@ -372,13 +373,12 @@ def test_too_large_for_the_device_is_said_before(monkeypatch):
         tm.Demag(magnet)
     monkeypatch.setattr(device, "free_memory", lambda where: None)
     # 256^3 in float32.
-    large = tm.Demag(tm.Magnet(tm.Mesh((4, 4, 4), (5 * NM,) * 3), 8e5, dtype=torch.float32))._convolve
-    object.__setattr__(large, "lengths", (512, 512, 512))
-    object.__setattr__(large, "cells", (256, 256, 256))
-    assert large.bytes_for(torch.empty((), dtype=torch.float32)) < 2.6e9
+    problem = tm.Demag(tm.Magnet(tm.Mesh((4, 4, 4), (5 * NM,) * 3), 8e5))._convolve.problem
+    large = Problem(tm.Mesh((256, 256, 256), (5 * NM,) * 3), problem.terms, problem.parities)
+    assert wide_fft.WideFFT(large).bytes_for(torch.empty((), dtype=torch.float32)) < 2.6e9
 
 
 def test_blocks_bound_the_memory_of_a_convolution(monkeypatch):
     mesh = tm.Mesh((6, 5, 7), (4 * NM, 5 * NM, 3 * NM))
-    monkeypatch.setattr(spectral, "LARGE_BLOCK", 3 * 12 * 10 * 14 * 8 // 3)
+    monkeypatch.setattr(wide_fft, "LARGE_BLOCK", 3 * 12 * 10 * 14 * 8 // 3)
     both(lambda: tm.Demag(tm.Magnet(mesh, 8e5)), lambda demag, m: demag.field(m), start(2, mesh=mesh))

@@ -13,7 +13,10 @@ import torch
 
 import torchmag as tm
 from torchmag import layout, native
-from torchmag.energies import plans, spectral
+from torchmag.convolution import plans
+from torchmag.convolution.native_fft import NativeFFT
+from torchmag.convolution.problem import unfolded
+from torchmag.convolution.torch_fft import TorchFFT
 from torchmag.testing import SPACING
 
 needs_compiler = pytest.mark.skipif(not plans.available(), reason="there is no C++ compiler")
@@ -51,12 +54,13 @@ def convolved(n, pbc=(0, 0, 0)):
 
 def expect_those_of_torch(energy):
     """Fields of a batch, in both precisions, beside those of torch's FFT in double precision, and the kernel back and forth."""
-    convolution, packed = energy._convolve, energy.kernel
-    plan, extending, nodal = convolution.plan_of
+    problem, packed = energy._convolve.problem, energy.kernel
+    torch_fft = TorchFFT(problem)
+    plan, extending, nodal = NativeFFT(problem).plan_of
     assert packed.ndim == 1
     x = torch.randn(3, 3, *energy.mesh.cells, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    kernel = torch.stack([whole_spectrum(convolution, *row) for row in zip(energy._rows(), convolution.parities)])
-    expected = convolution._whole(x, kernel)
+    kernel = torch.stack([whole_spectrum(problem, *row) for row in zip(energy._rows(), problem.parities)])
+    expected = torch_fft.whole(x, kernel)
     scale = float(expected.abs().max())
     torch.testing.assert_close(plans.convolve(plan, x, packed), expected, rtol=0, atol=2e-15 * scale)
     single = plans.convolve(plan, x.float(), packed.float())
@@ -74,18 +78,19 @@ def expect_those_of_torch(energy):
     assert nodal.shape_of(m) == means.shape
     # What is kept is a part of it, and the rest follows.
     halves = plan.unpack(packed)
-    torch.testing.assert_close(convolution._spectrum(halves), kernel, rtol=0, atol=1e-15 * float(kernel.abs().max()))
+    torch.testing.assert_close(torch_fft.keep(halves), kernel, rtol=0, atol=1e-15 * float(kernel.abs().max()))
     assert torch.equal(plan.pack(halves), packed)
+    torch.testing.assert_close(torch_fft.restore(torch_fft.keep(halves)), halves, rtol=0, atol=0)
 
 
-def whole_spectrum(convolution, kernel, odd_axes):
+def whole_spectrum(problem, kernel, odd_axes):
     """The transform of a row of the kernel by its definition."""
-    for axis, length in zip(convolution.axes, convolution.lengths):
-        if not convolution.mesh.periodic(axis):
-            kernel = spectral._unfold(kernel, axis, length, odd_axes[axis])
-    spectrum = torch.fft.rfftn(kernel.reshape(convolution.lengths))
+    for axis, length in zip(problem.axes, problem.lengths):
+        if not problem.mesh.periodic(axis):
+            kernel = unfolded(kernel, axis, length, odd_axes[axis])
+    spectrum = torch.fft.rfftn(kernel.reshape(problem.lengths))
     spectrum = spectrum.permute(*reversed(range(spectrum.ndim)))
-    return spectrum.imag if convolution.odd else spectrum.real
+    return spectrum.imag if problem.odd else spectrum.real
 
 
 @needs_compiler
@@ -120,7 +125,7 @@ def test_processors(processor, compiler, monkeypatch, tmp_path):
 def test_lengths_that_have_no_transform():
     # 11 cells along a periodic axis: torch's FFT.
     for energy in convolved((11, 4), (math.inf, 0, 0)):
-        assert not energy._convolve.plan_of
+        assert not NativeFFT.fits(energy._convolve.problem)
     with pytest.raises(ValueError, match="factor 11"):
         plans.radices(22)
 
@@ -128,7 +133,7 @@ def test_lengths_that_have_no_transform():
 def field_in_a_new_process(**environment):
     """The norm of a field that takes one library, whether compiled code made it, and what was written to stderr."""
     program = (
-        "import logging, torch, torchmag as tm\nfrom torchmag.energies import plans\nlogging.basicConfig()\n"
+        "import logging, torch, torchmag as tm\nfrom torchmag.convolution import plans\nlogging.basicConfig()\n"
         "mesh = tm.Mesh((9, 5), (5e-9, 5e-9, 3e-9))\nfield = tm.Demag(tm.Magnet(mesh, 8e5, order=2, dtype=torch.float64)).field\n"
         "m = tm.vortex(mesh).double()\nprint(plans.available(), float(field(m).norm()))"
     )

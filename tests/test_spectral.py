@@ -7,7 +7,7 @@ import torch
 
 import torchmag as tm
 from torchmag import layout
-from torchmag.energies import plans, spectral
+from torchmag.convolution import CELLS_TO_EXTENDED, NODES_TO_EXTENDED, plans, torch_fft
 from torchmag.testing import SPACING
 
 MESHES = [(5,), (4, 3), (3, 1, 2), (3, 2, 3)]
@@ -19,8 +19,8 @@ def fields(n, pbc=(0, 0, 0), dtype=torch.float64, **options):
     demag = tm.Demag(magnet)
     return {
         "demag": demag.cell_field,
-        "extended": lambda x: demag._convolve(x, demag.kernel, spectral.CELLS_TO_EXTENDED),
-        "nodal": lambda x: demag._convolve(of_nodes(x, n, pbc), demag.kernel, spectral.NODES_TO_EXTENDED),
+        "extended": lambda x: demag._convolve(x, demag.kernel, CELLS_TO_EXTENDED),
+        "nodal": lambda x: demag._convolve(of_nodes(x, n, pbc), demag.kernel, NODES_TO_EXTENDED),
         "oersted": tm.Oersted(magnet, (0, 0, 0)).cell_field,
     }
 
@@ -46,13 +46,13 @@ def library(request, monkeypatch):
 
 
 def set_blocks(monkeypatch, size):
-    monkeypatch.setattr(spectral, "BLOCK", size)
+    monkeypatch.setattr(torch_fft, "BLOCK", size)
 
 
 @pytest.fixture
 def small_blocks(monkeypatch):
     set_blocks(monkeypatch, 200)
-    monkeypatch.setattr(spectral, "MOST_COMPILED", 2)
+    monkeypatch.setattr(torch_fft, "MOST_COMPILED", 2)
 
 
 @pytest.mark.parametrize("pbc", [(0, 0, 0), (math.inf, 0, 0)])

@@ -143,7 +143,7 @@ def _row(row):
 def _run_setting(options):
     import torch
 
-    from torchmag.energies import plans
+    from torchmag.convolution import plans
 
     options.dtype, options.batch, options.seconds = options.dtype or "float64", options.batch or 1, options.seconds or 1.0
     if options.threads:

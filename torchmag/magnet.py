@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchmag.alias import alias_kernel, convolved
+from torchmag.alias import alias_kernel
 from torchmag.allocator import keep_memory
 from torchmag.constants import mu_0
+from torchmag.convolution import convolved
 from torchmag.device import instant
 from torchmag.forms import Scalar, Vector
 from torchmag.layout import expand_to_cells, is_uniform, periodic_axes, to_nodes

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from torchmag.allocator import return_memory
+from torchmag.convolution import Convolution
 from torchmag.device import require_memory
-from torchmag.energies.spectral import Convolution
 from torchmag.energy import Energy
 from torchmag.magnet import Magnet
 

@@ -5,9 +5,9 @@ from torch import Tensor
 from torchmag import layout
 from torchmag.alias import add_alias, alias_kernel
 from torchmag.constants import mu_0
+from torchmag.convolution import CELLS_TO_EXTENDED, NODES_TO_EXTENDED, Convolution
 from torchmag.energies.convolution import ConvolvedEnergy
 from torchmag.energies.cuboids import PAIRS, demag_components
-from torchmag.energies.spectral import CELLS_TO_EXTENDED, NODES_TO_EXTENDED, Convolution
 from torchmag.magnet import Magnet
 from torchmag.midpoints import MOMENT
 from torchmag.stencils import Stencils

@@ -4,9 +4,9 @@ from torch import Tensor
 
 from torchmag import layout
 from torchmag.constants import mu_0
+from torchmag.convolution import Convolution
 from torchmag.energies.convolution import ConvolvedEnergy
 from torchmag.energies.cuboids import oersted_components
-from torchmag.energies.spectral import Convolution
 from torchmag.forms import Vector
 from torchmag.magnet import Magnet
 from torchmag.midpoints import MOMENT

@@ -3,7 +3,6 @@
 import ctypes
 import functools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from torchmag import layout, native
+from torchmag.convolution.problem import mirrored
 
 SOURCE = Path(__file__).with_name("convolve.cpp")
 RADICES = (8, 4, 2, 3, 5, 7)
@@ -36,7 +36,7 @@ class Plan:
 
     Attributes:
         cells, lengths: of the three axes, and the lengths of their transforms, with no prime factor beyond 7.
-        terms: (target, origin, row, sign), see `Convolution`.
+        terms: (target, origin, row, sign), see `Problem`.
         parities: for each row of the kernel and each axis, whether it is odd along it.
         odd: the kernel's transform is imaginary.
         around: what is put around the result along each axis, NOTHING, OPEN (zeros on both sides) or PERIODIC (one image before it).
@@ -196,15 +196,6 @@ def _call(handle, x, packed, found):
     threads = torch.get_num_threads() if x.numel() >= SMALL and not native.is_forked() else 1
     work = x.new_empty(handle.workspace * (threads if samples >= threads else 1))
     handle.convolve(handle.pointer, x.data_ptr(), packed.data_ptr(), found.data_ptr(), work.data_ptr(), samples, threads)
-
-
-def mirrored(kernel: Tensor, axis: int, length: int, parities: Sequence[Sequence[bool]]) -> Tensor:
-    """(rows, ...) with all frequencies of one of the axes behind, of which it has those up to the middle."""
-    missing = length - kernel.shape[1 + axis]
-    if not missing:
-        return kernel
-    signs = kernel.new_tensor([-1.0 if odd[axis] else 1.0 for odd in parities]).reshape(-1, 1, 1, 1)
-    return torch.cat([kernel, signs * kernel.narrow(1 + axis, 1, missing).flip(1 + axis)], 1 + axis)
 
 
 def radices(length: int) -> list[int]:
