@@ -13,7 +13,7 @@ ROOT = pathlib.Path(torchmag.__file__).parent
 
 # Each room may import from itself and from the rooms on earlier lines.
 ORDER = (
-    {"device"},
+    {"banded", "device", "transforms"},
     {"allocator", "bar", "compiled", "constants", "dense", "errors", "native", "sealed"},
     {"checkpoint"},
     {"mesh"},

@@ -25,6 +25,8 @@ def _guards(entries):
 OPTIONS = {"cpp.min_chunk_size": 2**13, "size_asserts": False, "guard_filter_fn": _guards}
 # On a CPU a neighbour's value is sooner computed twice than written and read again.
 ON_CPU = {"realize_reads_threshold": 32, "realize_acc_reads_threshold": 32}
+# Elsewhere a launch costs more than what is computed twice; a sum over many neighbours has memory of its own.
+ELSEWHERE = {"realize_reads_threshold": 8, "realize_acc_reads_threshold": 40, "realize_opcount_threshold": 400}
 
 
 def with_own_code(function: Callable) -> Callable:
@@ -48,7 +50,7 @@ class Compiled(nn.Module):
         """The arguments of torch.compile."""
         if kwargs.get("backend", "inductor") == "inductor" and not {"mode", "options"} & kwargs.keys():
             kwargs = kwargs | {
-                "options": OPTIONS | (ON_CPU if self.reference.is_cpu else {}) | ({"triton.cudagraphs": True} if steps else {})
+                "options": OPTIONS | (ON_CPU if self.reference.is_cpu else ELSEWHERE) | ({"triton.cudagraphs": True} if steps else {})
             }
         return {"dynamic": False} | kwargs
 

@@ -1,8 +1,8 @@
-"""Operators along one axis as matrices: a single call where the device waits for calls, not for numbers.
+"""Operators along one axis on devices that work apart: matrices where calls count, bands of matrices in compiled code.
 
 On a GPU a sum over neighbours costs a launch for each operator of torch; a product with a matrix one in all.  It does more work, by the number
-of nodes along the axis over that of neighbours: LONGEST is where by arithmetic both take as long (not measured).  Compiled code fuses the sums,
-and takes them.
+of nodes along the axis over that of neighbours: LONGEST is where by arithmetic both take as long (not measured).  Compiled code takes of
+the matrix what is not zero, `banded`: one loop, with the ends of the axis in its table of weights.
 """
 
 import functools
@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from torchmag.device import counts_calls
+from torchmag import banded
+from torchmag.device import counts_calls, runs_apart
 
 LONGEST = 1024
 
@@ -19,6 +20,8 @@ LONGEST = 1024
 def suits(x: Tensor, where: int) -> bool:
     """Whether an operator along this axis (counted from the end) is to be taken as a matrix: not where products are rounded to less than
     the numbers have, as autocast and TF32 do."""
+    if torch.compiler.is_compiling():
+        return runs_apart(x)
     if not counts_calls(x) or x.shape[where] > LONGEST or torch.is_autocast_enabled(x.device.type):
         return False
     return x.dtype != torch.float32 or torch.get_float32_matmul_precision() == "highest"
@@ -26,6 +29,8 @@ def suits(x: Tensor, where: int) -> bool:
 
 def apply(operator: Callable[..., Tensor], options: tuple, x: Tensor, where: int) -> Tensor:
     """A linear operator, (..., n) -> (..., k) along the last axis at operator(x, *options), along the axis `where` of x."""
+    if torch.compiler.is_compiling():
+        return banded.apply(operator, options, x, where)
     matrix = _matrix(operator, options, x.shape[where], x.dtype, x.device)
     if where == -1:
         return x @ matrix

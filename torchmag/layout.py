@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from torchmag.device import runs_apart
 from torchmag.mesh import Mesh
 
 Mode = tuple[int, ...]
@@ -202,7 +203,7 @@ def extended(x: Tensor, periodic: Sequence[bool]) -> Tensor:
         first, last = x.narrow(where, 0, 1), x.narrow(where, x.shape[where] - 1, 1)
         if wraps:
             x = torch.cat((last, x), where)
-        elif _fuses_padding(where):
+        elif _fuses_padding(x, where):
             x = _padded(x, where, 1, 1)
         else:
             x = torch.cat((torch.zeros_like(first), x, torch.zeros_like(last)), where)
@@ -291,7 +292,7 @@ def _widened(x: Tensor, axis: int, wraps: bool) -> Tensor:
     n = x.shape[axis]
     before, after = (-1, 0) if wraps else (1, -2)
     first, last = x.narrow(axis, before % n, 1), x.narrow(axis, after % n, 1)
-    if _fuses_padding(axis):
+    if _fuses_padding(x, axis):
         return _padded(x, axis, 1, 1) + _padded(first, axis, 0, n + 1) + _padded(last, axis, n + 1, 0)
     return torch.cat((first, x, last), axis)
 
@@ -351,7 +352,7 @@ def _continued(x, axis, before, after, signs_before=None, signs_after=None):
         x.narrow(axis, i, 1) if sign > 0 else -x.narrow(axis, i, 1) for i, sign in zip(indices, signs or [1] * len(indices))
     ]
     head, tail = take(before, signs_before), take(after, signs_after)
-    if not _fuses_padding(axis):
+    if not _fuses_padding(x, axis):
         return torch.cat((*head, x, *tail), axis) if head or tail else x
     n, first, last = x.shape[axis], len(head), len(tail)
     found = _padded(x, axis, first, last)
@@ -366,16 +367,16 @@ def scatter(low: Tensor, high: Tensor, axis: int, wraps: bool) -> Tensor:
     """The transpose of `neighbours`: add each cell's shares to the node before and the node after it."""
     if wraps:
         return low + high.roll(1, axis)
-    if _fuses_padding(axis):
+    if _fuses_padding(low, axis):
         return _padded(low, axis, 0, 1) + _padded(high, axis, 1, 0)
     cells = low.shape[axis]
     inside = low.narrow(axis, 1, cells - 1) + high.narrow(axis, 0, cells - 1)
     return torch.cat((low.narrow(axis, 0, 1), inside, high.narrow(axis, cells - 1, 1)), axis)
 
 
-def _fuses_padding(axis: int) -> bool:
-    """Whether padding becomes part of the loop that reads it, where a cat is written to memory: in a graph, but for the last axis."""
-    return axis != -1 and torch.compiler.is_compiling()
+def _fuses_padding(x: Tensor, axis: int) -> bool:
+    """Whether padding becomes part of the loop that reads it, where a cat is written to memory: in a graph, on a CPU but for the last axis."""
+    return torch.compiler.is_compiling() and (axis != -1 or runs_apart(x))
 
 
 def _padded(x: Tensor, axis: int, before: int, after: int) -> Tensor:

@@ -5,12 +5,14 @@ import ctypes
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from torchmag import bands, dense, layout, stencils
 from torchmag.bands import Term, decode_terms, encode_terms, transposed_terms
+from torchmag.device import runs_apart
 from torchmag.midpoints import SLOPE, Midpoints
 from torchmag.stencils import Stencils, batched
 
@@ -20,12 +22,17 @@ def takes(operators: Stencils, x: Tensor) -> bool:
     return operators.takes(x) or all(dense.suits(x, -axis - 1) for axis in range(operators.dim))
 
 
-def apply(operators: Stencils, x: Tensor, terms: Sequence[Term], coefficients: Tensor) -> Tensor:
+def takes_numbers(x: Tensor) -> bool:
+    """Whether the coefficients may stay numbers and tensors of one element: compiled code of a device has them where they are used."""
+    return torch.compiler.is_compiling() and runs_apart(x)
+
+
+def apply(operators: Stencils, x: Tensor, terms: Sequence[Term], coefficients: Tensor | Sequence) -> Tensor:
     """The sum of coefficient * outer^T inner x over terms, times the share of cells that each node has along the other axes.
 
     Slopes are of what is smoothed along the other axes.  `takes(operators, x)` tells whether it can be called.
 
-    Shape: x (*batch, 3, *nodes), coefficients (n) -> same as x.
+    Shape: x (*batch, 3, *nodes), coefficients (n), or where `takes_numbers` a sequence of numbers -> same as x.
     """
     attributes = operators.order, tuple(x.shape[x.ndim - operators.dim :]), operators.periodic, tuple(terms)
     if not operators.takes(x):
@@ -34,6 +41,24 @@ def apply(operators: Stencils, x: Tensor, terms: Sequence[Term], coefficients: T
         return stencils.operator("local")(x, coefficients, encode_terms(*attributes))
     call = _Apply.apply if stencils.is_derived(x, coefficients) else _Apply.forward
     return call(x, coefficients, _numbers_of(*attributes))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """outer^T inner along an axis, and how many of both are slopes."""
+
+    axis: int
+    outer: str
+    inner: str
+
+    @property
+    def slopes(self) -> int:
+        return (self.outer == SLOPE) + (self.inner == SLOPE)
+
+
+def _part(term):
+    _, _, axis, outer, inner, _ = term
+    return _Part(axis, outer, inner)
 
 
 @functools.cache
@@ -128,42 +153,69 @@ def _by_torch(x, coefficients, numbers):
 
 
 def _by_matrices(x, coefficients, order, nodes, periodic, terms):
-    dim, plain = len(nodes), Midpoints(order, periodic)
-    groups = tuple(dict.fromkeys((axis, outer, inner) for _, _, axis, outer, inner, _ in terms))
-    # Of each group from which component to which: one product for all.
-    picked = dense.constant(_selection, (groups, terms, len(coefficients)), x)
-    matrices = (picked @ coefficients.to(x.dtype)).reshape(len(groups), 3, 3)
-    found = []
-    for axis in dict.fromkeys(axis for axis, _, _ in groups):
-        others = [other for other in range(dim) if other != axis]
-        take = lambda kind: tuple(kind if a == axis else None for a in range(dim))  # noqa: B023
-        inner, fluxes = {}, {}
-        for (where, of, to), matrix in zip(groups, matrices):
-            if where != axis:
-                continue
-            if to not in inner:
-                inner[to] = plain.there(plain.smooth(x, others) if to == SLOPE else x, take(to))
-            flux = matrix @ inner[to].flatten(-dim)
-            fluxes[of] = fluxes[of] + flux if of in fluxes else flux
-        once = tuple(wraps or a == axis for a, wraps in enumerate(periodic))
-        for of, flux in fluxes.items():
-            part = plain.back(flux.unflatten(-1, next(iter(inner.values())).shape[-dim:]), take(of))
-            if not all(once):
-                part = part * dense.constant(_shares, (nodes, once), x)
-            found.append(plain.smooth(part, others, transposed=True) if of == SLOPE else part)
-    return sum(found[1:], start=found[0])
+    """Along each axis one operator for each `_Part`, which takes to nodes what it is taken of; then the components are mixed."""
+    parts = tuple(dict.fromkeys(map(_part, terms)))
+    beside = {}
+    for part in parts:
+        # What along the other axes is alike is taken once.
+        if (part.axis, part.slopes) not in beside:
+            y = x
+            for other in range(len(nodes)):
+                if other != part.axis:
+                    y = dense.apply(_beside, (order, periodic[other], part.slopes), y, other - len(nodes))
+            beside[part.axis, part.slopes] = y
+
+    def along(part, y):
+        return dense.apply(_along, (order, periodic[part.axis], part.outer, part.inner), y, part.axis - len(nodes))
+
+    if torch.compiler.is_compiling():
+        planes = {key: y.unbind(-len(nodes) - 1) for key, y in beside.items()}
+        return _mixed(
+            coefficients, lambda part, origin: along(part, planes[part.axis, part.slopes][origin]), terms, -len(nodes) - 1
+        )
+    # From which component of which part to which one: one product for all.
+    picked = dense.constant(_selection, (parts, terms, len(coefficients)), x)
+    matrix = (picked @ coefficients.to(x.dtype)).reshape(3, -1)
+    every = torch.cat([along(part, beside[part.axis, part.slopes]) for part in parts], -len(nodes) - 1).flatten(-len(nodes))
+    return (matrix @ every).reshape(x.shape)
 
 
-def _selection(groups, terms, count):
-    """Of each entry of the groups' matrices which coefficients are added up: (9 for each group, count)."""
-    found = torch.zeros(len(groups), 3, 3, count, dtype=torch.float64)
-    for target, origin, axis, outer, inner, coefficient in terms:
-        found[groups.index((axis, outer, inner)), target, origin, coefficient] += 1
+def _mixed(coefficients, plane_of, terms, dim):
+    """The sums of planes of the parts, each times its coefficient, in compiled code: only those that are in a term."""
+    found, planes = {}, [[], [], []]
+    for term in terms:
+        target, origin, *_, coefficient = term
+        key = _part(term), origin
+        if key not in found:
+            found[key] = plane_of(*key)
+        planes[target].append(coefficients[coefficient] * found[key])
+    none = torch.zeros_like(next(iter(found.values())))
+    return torch.stack([sum(own[1:], start=own[0]) if own else none for own in planes], dim)
+
+
+def _selection(parts, terms, count):
+    """Of each entry of the matrix (3, components of all parts) which coefficients are added up: (9 for each part, count)."""
+    found = torch.zeros(3, len(parts), 3, count, dtype=torch.float64)
+    for target, origin, *rest, coefficient in terms:
+        found[target, parts.index(_part((target, origin, *rest, coefficient))), origin, coefficient] += 1
     return found.reshape(-1, count)
 
 
-def _shares(nodes, once):
-    return layout.shares(nodes, once, torch.empty((), dtype=torch.float64))
+def _along(x, order, wraps, outer, inner):
+    """outer^T inner along one axis."""
+    line = Midpoints(order, (wraps,))
+    return line.back(line.there(x, (inner,)), (outer,))
+
+
+def _beside(x, order, wraps, slopes):
+    """The share of cells that each node has along one of the other axes; of slopes, smoothed as often as there are.
+
+    The share times what smooths is the transpose of that times the share.
+    """
+    line = Midpoints(order, (wraps,))
+    for _ in range(slopes):
+        x = line.smooth(x, (0,))
+    return x * layout.shares((x.shape[-1],), (wraps,), x)
 
 
 def _keep(ctx, inputs, output):

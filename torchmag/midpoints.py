@@ -105,6 +105,21 @@ def links(fraction: Tensor, nodes: Sequence[int], periodic: Sequence[bool]) -> L
     return Links(tuple(weights), (1 - empty) / (share + empty))
 
 
+def moment_lines(order: int, wraps: bool) -> tuple[tuple, tuple]:
+    """What takes nodes to the moments of cells along one axis, and the transpose, for `dense.apply`; to order 2 the mean of the corners."""
+    if order == 2:
+        return (_mean, (wraps,)), (_shared, (wraps,))
+    return (_there, (order, wraps, MOMENT)), (_back, (order, wraps, MOMENT))
+
+
+def _mean(x, wraps):
+    return layout.mean_of_corners(x, (wraps,))
+
+
+def _shared(x, wraps):
+    return layout.lumped(x, -1, wraps)
+
+
 def _there(x, order, wraps, kind):
     return Midpoints(order, (wraps,)).there(x, (kind,))
 

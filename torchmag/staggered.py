@@ -199,6 +199,9 @@ class StaggeredKernel(nn.Module):
                 prefactors.append(prefactor)
                 lengths.append(per_length[outer is not None] * per_length[inner is not None])
                 maps.append(map_of if is_number else map_of * value)
+        if local.takes_numbers(linear[0][0].like):
+            one = lambda value: value.reshape(()) if isinstance(value, Tensor) else value
+            return terms, [one(a) * one(b) * c for a, b, c in zip(values, prefactors, lengths)], maps
         numbers = linear[0][0].numbers
         return terms, numbers(values) * numbers(prefactors) * numbers(lengths), maps
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torchmag import bands, native
 from torchmag.bands import KINDS, SMOOTHED
 from torchmag.midpoints import MOMENT, Links, Midpoints, Pattern
+from torchmag.transforms import is_transformed
 
 SOURCE = Path(__file__).with_name("stencils.cpp")
 # Numbers in a field that are not worth a second thread.
@@ -372,12 +373,3 @@ def operator(name: str):
 def is_derived(*inputs: Tensor) -> bool:
     """Whether a derivative with respect to one of these is being taken."""
     return (torch.is_grad_enabled() and any(x.requires_grad for x in inputs)) or is_transformed()
-
-
-def is_transformed() -> bool:
-    """Whether a derivative of torch.func or a forward one is being taken: torch gives a custom operator a tangent of zero there."""
-    return torch._C._functorch.maybe_current_level() is not None or torch.autograd.forward_ad._current_level >= 0
-
-
-# What torch.compiler.assume_constant_result does, which imports the whole compiler.
-is_transformed._dynamo_marked_constant = True

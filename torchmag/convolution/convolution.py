@@ -1,11 +1,12 @@
 """A convolution with its derivatives, by whichever engine takes it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from torchmag.convolution.choice import chosen, engines_for
+from torchmag.convolution.engine import Line, along_axes
 from torchmag.convolution.problem import CELLS_TO_CELLS, Problem
 from torchmag.convolution.transposed import transposed
 from torchmag.mesh import Mesh
@@ -53,6 +54,16 @@ class Convolution:
             return _Apply.apply(x, kernel, self, kind)
         engine, kernel = chosen(self.engines, x, kernel)
         return engine.in_graph(x, kernel, kind)
+
+    def between(self, m: Tensor, kernel: Tensor, before: Sequence[Line], after: Sequence[Line]) -> Tensor:
+        """The convolution of what operators along each axis make of a field at the nodes, and what others make of the result there.
+
+        `after` is the transpose of `before`; where `dense.suits` m along each axis.  Shape: (*batch, 3, *nodes) -> same.
+        """
+        if torch.compiler.is_compiling():
+            engine, kernel = chosen(self.engines, m, kernel)
+            return engine.between(m, kernel, before, after)
+        return along_axes(after, self(along_axes(before, m), kernel))
 
     def apply(self, x: Tensor, kernel: Tensor, kind: int) -> Tensor:
         """The convolution without derivatives, outside of a graph."""

@@ -1,8 +1,14 @@
 """What every way to compute a convolution has."""
 
+from collections.abc import Callable, Sequence
+
 from torch import Tensor
 
-from torchmag.convolution.problem import Problem
+from torchmag import dense
+from torchmag.convolution.problem import CELLS_TO_CELLS, Problem
+
+# An operator along one axis, and its options, see `dense.apply`.
+Line = tuple[Callable[..., Tensor], tuple]
 
 
 class Engine:
@@ -52,6 +58,18 @@ class Engine:
         """The convolution within a graph that is traced: functional code that can be derived."""
         raise NotImplementedError
 
+    def between(self, x: Tensor, kernel: Tensor, before: Sequence[Line], after: Sequence[Line]) -> Tensor:
+        """Within a graph, the convolution of what operators along each axis of the mesh make of x, and what others make of that."""
+        x = along_axes(before, x)
+        return along_axes(after, self.in_graph(x, kernel, CELLS_TO_CELLS))
+
     def bytes_for(self, like: Tensor) -> int:
         """What a kernel and one convolution of one sample of this dtype hold at most, about."""
         raise NotImplementedError
+
+
+def along_axes(lines: Sequence[Line], x: Tensor) -> Tensor:
+    """Operators along each axis of the grid, one after the other."""
+    for axis, (operator, options) in enumerate(lines):
+        x = dense.apply(operator, options, x, axis - len(lines))
+    return x

@@ -11,6 +11,7 @@ from torchmag.convolution import plans
 from torchmag.convolution.engine import Engine
 from torchmag.convolution.problem import CELLS_TO_CELLS, CELLS_TO_EXTENDED, NODES_TO_EXTENDED, Problem, padded_length, rest
 from torchmag.convolution.transposed import transposed
+from torchmag.transforms import is_transformed
 
 
 class NativeFFT(Engine):
@@ -46,7 +47,7 @@ class NativeFFT(Engine):
         if not self.serves(x):
             return False
         # Within a Function torch has wrapped tensors without storage, for batches of cotangents.
-        return not _is_transformed() if torch.compiler.is_compiling() else torch._C._has_storage(x)
+        return not is_transformed() if torch.compiler.is_compiling() else torch._C._has_storage(x)
 
     def keep(self, kernel: Tensor) -> Tensor:
         return self.plan_of[0].pack(kernel)
@@ -98,12 +99,3 @@ def _define_operator():
         )
     torch.library.register_autograd("torchmag::convolve", _derive, setup_context=_keep, lib=library)
     return library
-
-
-def _is_transformed() -> bool:
-    """Whether a graph is traced within jvp, grad or vmap of torch.func: torch gives a custom operator a tangent of zero there."""
-    return torch._C._functorch.maybe_current_level() is not None or torch.autograd.forward_ad._current_level >= 0
-
-
-# What torch.compiler.assume_constant_result does, which imports the whole compiler.
-_is_transformed._dynamo_marked_constant = True

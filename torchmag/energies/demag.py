@@ -2,14 +2,14 @@
 
 from torch import Tensor
 
-from torchmag import layout
+from torchmag import dense, layout
 from torchmag.alias import add_alias, alias_kernel
 from torchmag.constants import mu_0
 from torchmag.convolution import CELLS_TO_EXTENDED, NODES_TO_EXTENDED, Convolution
 from torchmag.energies.convolution import ConvolvedEnergy
 from torchmag.energies.cuboids import PAIRS, demag_components
 from torchmag.magnet import Magnet
-from torchmag.midpoints import MOMENT
+from torchmag.midpoints import MOMENT, moment_lines
 from torchmag.stencils import Stencils
 
 
@@ -40,6 +40,7 @@ class Demag(ConvolvedEnergy):
         super().__init__(magnet)
         self.midpoints = Stencils(magnet.order, layout.periodic_axes(self.mesh))
         self._pattern = (MOMENT,) * self.mesh.dim
+        self._lines = tuple(zip(*(moment_lines(magnet.order, wraps) for wraps in self.midpoints.periodic)))
 
     def _register_tables(self, like):
         if self.magnet.order > 2:
@@ -66,6 +67,8 @@ class Demag(ConvolvedEnergy):
             return self._sharp_variation(m, values)
         moment, mesh = self._moment(values), self.mesh
         if layout.is_uniform(moment, mesh.dim):
+            if self._by_lines(m):
+                return (-mu_0 * moment * moment) * self._convolve.between(m, self.kernel, *self._lines)
             field = moment * self._convolve(m, self.kernel, NODES_TO_EXTENDED)
         else:
             field = self._convolve(moment * layout.to_cells(m, mesh), self.kernel, CELLS_TO_EXTENDED)
@@ -88,11 +91,18 @@ class Demag(ConvolvedEnergy):
         links = self.magnet.links(body, "moment")
         M = self._moment(values)
         if "ends" not in body:
-            found = self.midpoints.back(self._cell_field(self.midpoints.there(m, self._pattern, links)), self._pattern, links)
+            if self._by_lines(m):
+                found = self._convolve.between(m, self.kernel, *self._lines)
+            else:
+                found = self.midpoints.back(self._cell_field(self.midpoints.there(m, self._pattern, links)), self._pattern, links)
             return (mu_0 * M * M) * (self.ends * m - found)
         mass = body["mass"].unsqueeze(layout.component_dim(self.mesh))
         found = self.midpoints.back(M * self._cell_field(M * self.midpoints.there(m, self._pattern, links)), self._pattern, links)
         return mu_0 * (mass * body["ends"] * m - found)
+
+    def _by_lines(self, m):
+        """Whether averaging and its transpose go along with the convolution: operators along one axis, which commute with transforms along others."""
+        return all(dense.suits(m, -axis - 1) for axis in range(self.mesh.dim))
 
     def _moment(self, values):
         M = values["magnet"]["M"]
