@@ -26,6 +26,11 @@ def as_function(module, name="raw"):
     return lambda x: functional_call(module, {name: x}, ()), dict(module.named_parameters())[name]
 
 
+def samples(values, interpolation="linear", profile=None, **options):
+    values = nn.Parameter(torch.tensor(values, **options))
+    return tm.Samples([0, 1e-11, 3e-11, 4e-11], values, interpolation=interpolation, profile=profile, **options)
+
+
 # Each as the parameter that it is made for; the names are those of an LLG's parameters.
 MODULES = {
     "density": lambda **o: ("fraction", tm.DensityField(MESH, 8e-9, 4.0, **o)),
@@ -34,6 +39,8 @@ MODULES = {
     "spline": lambda **o: ("H", tm.SplinePulse((0, 1e4, 0), [0, 1e-11, 3e-11], [0.0, 1, 0], **o)),
     "gaussian": lambda **o: ("H", tm.GaussianPulse((0, 1e4, 0), nn.Parameter(torch.tensor(1e-11)), 3e-12, 5e9, **o)),
     "sinc": lambda **o: ("H", tm.SincPulse((0, 1e4, 0), 1e-11, nn.Parameter(torch.tensor(2e10)), **o)),
+    "samples": lambda **o: ("H", samples([0.0, 1, 0.5, 0.2], profile=(0, 1e4, 0), **o)),
+    "cubic": lambda **o: ("H", samples([[0.0, 1e4, 0]] * 2 + [[1e4, 0, 0]] * 2, interpolation="cubic", **o)),
     "antenna": lambda **o: ("H", tm.AntennaField(MESH, tm.SplinePulse(1e-3, [0, 5e-11], [1.0, 0]), **STRIP, **o)),
 }
 

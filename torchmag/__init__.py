@@ -16,10 +16,12 @@ from torchmag.design import (
     LevelSet,
     Pulse,
     RegionAverage,
+    Samples,
     SincPulse,
     Spectrum,
     SpinWaveIntensity,
     SplinePulse,
+    damping_ramp,
 )
 from torchmag.energies import (
     DMI,

@@ -124,7 +124,16 @@ class Parametric(nn.Module):
         """Raise a ValueError that names the first parameter with a non-finite or impossible value, or another batch than m's."""
         for name, role, value in self._resolved(values, ""):
             _check_values(name, value, role)
-        _require_one_batch(self._resolved(values, ""), tuple(batch))
+        resolved = list(self._resolved(values, ""))
+        _require_one_batch([*resolved, *self._batched_drives({id(role) for _, role, _ in resolved})], tuple(batch))
+
+    def _batched_drives(self, replaced):
+        """(name, role, a value) of the drives that tell their batch, but for those of which `values` holds a value."""
+        for part in self._parametrics():
+            for name in part._drivers:
+                role, batch = part._roles[name], getattr(getattr(part, name), "batch_shape", ())
+                if batch and id(role) not in replaced:
+                    yield f"{type(part).__name__}: {name}", role, torch.empty((*batch, *(1,) * role.axes), device="meta")
 
     def _resolved(self, values, prefix):
         """(full name, role, value) of what `values` holds, children included."""
@@ -149,12 +158,14 @@ class Parametric(nn.Module):
         found = {}
         for name in names:
             source, drivers, role = getattr(self, name), self._drivers.get(name, ()), self._roles[name]
-            samples = cache.get(SAMPLES)
-            if t is not None and t.ndim and "t" in drivers:
-                one = lambda t, m: self._fit(name, evaluate(source, drivers, {}, t, m))  # noqa: B023
+            samples, batch_axes = cache.get(SAMPLES), len(getattr(source, "batch_shape", ()))
+            if t is not None and t.ndim and hasattr(source, "at_times"):
+                found[name] = self._fit(name, _on_grid(source.at_times(t, samples), role, t.ndim))
+            elif t is not None and t.ndim and "t" in drivers:
+                one = lambda t, m: self._fit(name, _on_grid(evaluate(source, drivers, {}, t, m), role, batch_axes))  # noqa: B023
                 found[name] = for_each_sample(one, t, m, 1 + len(role.grid), role.axes, samples)
             else:
-                value = self._fit(name, evaluate(source, drivers, cache, t, m))
+                value = self._fit(name, _on_grid(evaluate(source, drivers, cache, t, m), role, batch_axes))
                 found[name] = value if samples is None else samples.take(value, role.axes)
         return found
 
@@ -426,6 +437,13 @@ def evaluate(source, drivers: Sequence[str], cache: dict, t: Tensor | None = Non
             value = source(**{name: t if name == "t" else m for name in drivers})
         cache[id(source)] = value
     return cache[id(source)]
+
+
+def _on_grid(value, role, batch_axes):
+    """A uniform value with grid axes of 1 where its source says how many axes of a batch it has (see `Samples`)."""
+    if not batch_axes or tuple(value.shape[batch_axes:]) != role.kind.shape:
+        return value
+    return value.reshape(*value.shape, *(1,) * len(role.grid))
 
 
 def fit(value: Tensor, role: Role, title: str) -> Tensor:

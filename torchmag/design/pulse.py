@@ -31,21 +31,29 @@ class Pulse(Sized):
         if not isinstance(profile, (Tensor, nn.Module)):
             self.profile = self.profile.to(dtype=dtype or torch.get_default_dtype(), device=device)
         if isinstance(self.profile, Tensor):
-            _check_profile(self.profile, type(self).__name__)
+            self._check_profile(self.profile)
 
     def amplitude(self, t) -> Tensor:
         """The amplitude at time t, s: (*batch), float64."""
         raise NotImplementedError(f"{type(self).__name__}: a pulse defines amplitude(t)")
 
     def forward(self, t) -> Tensor:
+        return self._times_profile(self.amplitude(as_time(t)))
+
+    def _times_profile(self, amplitude):
         profile = self.profile() if isinstance(self.profile, nn.Module) else self.profile
-        amplitude = self.amplitude(as_time(t)).to(dtype=profile.dtype, device=profile.device)
+        amplitude = amplitude.to(dtype=profile.dtype, device=profile.device)
         return amplitude.reshape((*amplitude.shape, *(1,) * profile.ndim)) * profile
 
     def exact(self, name: str) -> Tensor:
         """A size in float64: (*batch, ...)."""
         source = getattr(self, name)
         return (source() if isinstance(source, nn.Module) else source).to(torch.float64)
+
+    def _check_profile(self, profile):
+        if profile.ndim and 3 not in profile.shape:
+            name = type(self).__name__
+            raise ValueError(f"{name}: profile has shape {tuple(profile.shape)}, expected a number, (3,) or (3, *nodes)")
 
     def _apply(self, fn, recurse=True):
         before = {name: self._buffers[name] for name in self.timing if name in self._buffers}
@@ -78,8 +86,3 @@ def as_trainable(title: str, value, tail: tuple[int | None, ...], dtype, device)
     if not value.is_floating_point():
         raise TypeError(f"{title} is {value.dtype}, expected a floating-point tensor")
     return nn.Parameter(value.detach().to(dtype=dtype, device=device, copy=True))
-
-
-def _check_profile(profile, title):
-    if profile.ndim and 3 not in profile.shape:
-        raise ValueError(f"{title}: profile has shape {tuple(profile.shape)}, expected a number, (3,) or (3, *nodes)")

@@ -35,7 +35,7 @@ class Controller:
 
     def update(self, tableau: Tableau, tried: Tensor, ratio: Tensor, took: Tensor, active: Tensor, everyone: bool) -> None:
         """The next step: after an accepted one by PI control (Hairer, Norsett, Wanner, Solving ODEs II, Sec. IV.2), which damps
-        the oscillation at the stability limit.  A step cut short by the end of the interval does not shrink the next one.
+        the oscillation at the stability limit.  A step cut short (by the end of the interval, or a time that a drive wants met) does not shrink the next one.
         `everyone`: whether all samples took theirs.
         """
         exponent = 1 / tableau.order
@@ -146,8 +146,9 @@ class _Attempt:
 def _attempt(crowd, control, state, t0, t1, stop, asks) -> _Attempt:
     """Try a step, and go on from what came of it.  If it `asks`, the attempt is known, else the host waits for nothing."""
     system, t, active = crowd.system, state.t, state.active
-    last = t + control.dt * (1 + 1e-9) >= t1
-    end = torch.where(active, torch.where(last, t1, t + control.dt), t)
+    dt = control.dt if system.reach is None else torch.minimum(control.dt, system.reach(t))
+    last = t + dt * (1 + 1e-9) >= t1
+    end = torch.where(active, torch.where(last, t1, t + dt), t)
     step, ratio, took = crowd.attempt(t, end, state.m, state.k, active, asks)
     everyone = step.took is None
     control.update(crowd.tableau, end - t, ratio, took, active, everyone)

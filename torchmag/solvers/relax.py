@@ -214,7 +214,7 @@ def _flow(llg, values, m0, now, tolerance, max_steps, callback, progress, compil
 
         later = system.later and _Counted(system.later, counted)
         return replace(
-            system, function=counted(system.function), stage=counted(system.stage), whole=None, error=error, later=later,
+            system, function=counted(system.function), stage=counted(system.stage), whole=None, reach=None, error=error, later=later,
             diagnose=lambda _, m: system.diagnose(now, m), part=system.part and (lambda _, samples: held(system.of(samples))),
         )  # fmt: skip
 

@@ -34,6 +34,7 @@ class System:
             nothing is compiled.  The state is m + h sum_i w_i k_i, projected where `end` holds.
         whole: (tableau, t, dt, m, k, values) -> (m1, k1, error, middle), a step in one compiled graph, likewise.
         later: in place of `stage`, what becomes one on the way.
+        reach: t (*samples) -> the longest that a step from there may be, under step control; None for any length.
         replay: gives what becomes a compiled `function` on the way, for steps made once more with a tape; None if nothing does.
         tapes: takes rates with a tape in place of `stage` as long as it is `open`; None if that is not wanted.
     """
@@ -48,6 +49,7 @@ class System:
     part: Callable[["System", Samples], "System"] | None = None
     share: float = 1.0
     later: Later | None = None
+    reach: Callable[[Tensor], Tensor] | None = None
     replay: Callable[[], Later] | None = None
     tapes: Any = None
 

@@ -14,6 +14,7 @@ from torchmag.llg import LLG
 from torchmag.parameters import Values
 from torchmag.solvers.compilation import Later, may_compile
 from torchmag.solvers.crowd import FEW, LARGE, can_divide, some_values
+from torchmag.solvers.knots import to_next_knot
 from torchmag.solvers.stepper import System, combine, spread, stages_of
 from torchmag.term import check_field
 
@@ -60,6 +61,7 @@ def llg_system(
         stage=_compiled_stage(llg, m),
         whole=_compiled_step(llg),
         part=part if can_divide(llg, values) else None,
+        reach=to_next_knot(llg),
         share=1.0 if llg._compiled_call_impl is None else FEW if m.numel() >= LARGE else 0.0,
         **_on_the_way(llg, m, compile, title),
     )
