@@ -31,7 +31,9 @@ ORDER = (
     {"llg"},
     {"solvers"},
     {"states", "design", "sweep"},
+    {"sampling"},
     {"io", "plot", "testing"},
+    {"dataset"},
     {"loggers"},
     {"simulation"},
     {"cases", "bench"},
@@ -46,6 +48,8 @@ LEAVES = {
     "states",
     "design",
     "sweep",
+    "sampling",
+    "dataset",
     "testing",
     "bench",
     "cli",
@@ -58,8 +62,17 @@ LEAVES = {
     "simulation",
 }
 # What a leaf may import of the other leaves.
-FRONT_ENDS = {"cli": LEAVES, "cli_files": {"io", "plot"}, "cli_bench": {"bench"}, "cases": {"states", "io", "plot"}, "testing": {"states"}, "__main__": {"cli"},
-              "loggers": {"io"}, "simulation": {"checkpoint"}}  # fmt: skip
+FRONT_ENDS = {
+    "cli": LEAVES,
+    "cli_files": {"io", "plot"},
+    "cli_bench": {"bench"},
+    "cases": {"states", "io", "plot"},
+    "testing": {"states"},
+    "__main__": {"cli"},
+    "loggers": {"io"},
+    "simulation": {"checkpoint"},
+    "dataset": {"io", "sampling", "sweep"},
+}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 

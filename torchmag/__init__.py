@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 from torchmag import checkpoint, forms, geometry, loggers
 from torchmag.checkpoint import Checkpoint, Remembered
 from torchmag.constants import gamma_0, hbar, k_B, mu_0, mu_B
+from torchmag.dataset import Dataset, dataset
 from torchmag.design import (
     AntennaField,
     DensityField,
@@ -63,6 +64,7 @@ from torchmag.magnet import Magnet
 from torchmag.mesh import Mesh
 from torchmag.observables import average, hopf_index, max_angle, max_torque, topological_charge
 from torchmag.parameters import Bounded, Derived, Positive, UnitVector, by_region
+from torchmag.sampling import LatinHypercube, Sobol
 from torchmag.simulation import Event, Simulation
 from torchmag.solvers import Evolve, Minimization, Relaxation, hysteresis, minimize, relax, solve
 from torchmag.states import random, uniform, vortex

@@ -25,7 +25,8 @@ def sweep(
         function: called with a point's values by keyword.  With `batch` it is called with several points at once: each keyword
             holds one value per point, a tensor (B,) if they are numbers, else a list; it returns a sequence or tensor of B
             results.  Give such values to torchmag with grid axes: `Ku.reshape(-1, 1, 1)` for a film.
-        grid: name -> values, of which all combinations are made, the last name fastest; or the points, as mappings.
+        grid: name -> values, of which all combinations are made, the last name fastest; or the points, as mappings (`tm.Sobol`,
+            `tm.LatinHypercube`).
         executor: anything with `submit(function, *args)` whose result has `result()`: concurrent.futures' executors, a
             dask.distributed Client, submitit's executors.  The function, its points and results must then pickle.
             Default: in this process, one after another.
@@ -38,7 +39,7 @@ def sweep(
         SweepError: some points failed; it carries the results of the others and the errors.
         TypeError, ValueError: arguments that make no grid.
     """
-    points = list(_points(grid))
+    points = list(points_of(grid, "sweep"))
     if not callable(function):
         raise TypeError(f"sweep: function is a {type(function).__name__}, expected a callable of the grid's names")
     if executor is not None and not hasattr(executor, "submit"):
@@ -66,17 +67,18 @@ def sweep(
     return results
 
 
-def _points(grid) -> Iterator[dict]:
+def points_of(grid: Mapping[str, Sequence] | Sequence[Mapping], title: str) -> Iterator[dict]:
+    """The points of a grid: all combinations of the values, the last name fastest, or the mappings themselves."""
     if isinstance(grid, Mapping):
         for name, values in grid.items():
             if isinstance(values, str) or not hasattr(values, "__len__"):
-                raise TypeError(f"sweep: grid[{name!r}] is a {type(values).__name__}, expected a sequence of values")
+                raise TypeError(f"{title}: grid[{name!r}] is a {type(values).__name__}, expected a sequence of values")
         for values in itertools.product(*(_numbers(values) for values in grid.values())):
             yield dict(zip(grid, values))
         return
     for point in grid:
         if not isinstance(point, Mapping):
-            raise TypeError(f"sweep: the grid holds a {type(point).__name__}, expected mappings from names to values")
+            raise TypeError(f"{title}: the grid holds a {type(point).__name__}, expected mappings from names to values")
         yield dict(point)
 
 
