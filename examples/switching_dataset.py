@@ -14,7 +14,7 @@ import torch
 
 import torchmag as tm
 
-MESH = tm.Mesh((32, 8), dx=(5e-9, 5e-9, 3e-9))
+MESH = tm.Mesh((32, 8), dx=(10e-9, 10e-9, 3e-9))
 
 
 def switched(H, angle, alpha, seed):
@@ -24,7 +24,9 @@ def switched(H, angle, alpha, seed):
     energy = tm.Exchange(film, A=1.3e-11) + tm.Demag(film) + tm.Zeeman(film, field)
     noise = [torch.randn(3, 1, 1, generator=torch.Generator().manual_seed(s)) for s in seed.tolist()]
     start = torch.nn.functional.normalize(tm.uniform(MESH, (1, 0, 0)) + 0.05 * torch.stack(noise), dim=-3)
-    m = tm.solve(tm.LLG(energy, alpha.reshape(-1, 1, 1)), start, [0, 100e-12], rtol=1e-4, atol=1e-4, compile=False)[-1]
+    m = tm.solve(
+        tm.LLG(energy, alpha.reshape(-1, 1, 1)), start, [0, 100e-12], method="bosh3", rtol=1e-3, atol=1e-3, compile=False
+    )[-1]
     return {"m": m, "average": tm.average(m, film)}
 
 

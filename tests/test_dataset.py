@@ -152,7 +152,9 @@ def test_processes_that_die_are_replaced(tmp_path, monkeypatch):
 
 
 def test_what_failed_does_not_lose_the_rest(tmp_path):
-    with pytest.raises(tm.SweepError, match=r"1 of 5 missing shards failed, the first at point 6: ValueError\('three is bad'\); what was"):
+    with pytest.raises(
+        tm.SweepError, match=r"1 of 5 missing shards failed, the first at point 6: ValueError\('three is bad'\); what was"
+    ):
         tm.dataset(failing, GRID, tmp_path / "set", batch=3, shard=3)
     with pytest.raises(tm.FileFormatError, match="1 of 5 shards are missing; run tm.dataset again"):
         tm.Dataset(tmp_path / "set")

@@ -20,7 +20,7 @@ from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape, require_finite_fields
 from torchmag.solvers.lbfgs import LBFGS
 from torchmag.solvers.resolution import warn_if_coarse
-from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
+from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, require_no_vmap, trainable
 from torchmag.solvers.system import as_count
 from torchmag.term import as_time, check_field
 
@@ -106,6 +106,7 @@ def minimize(
     if not isinstance(t, Real | Tensor) or not math.isfinite(t):
         raise ValueError(f"minimize: t = {t!r}, expected one time in s, at which drives are held")
     now = as_time(t, "minimize", m0)
+    require_no_vmap(m0, params, energy, "minimize")
     require_finite_parameters(energy, "minimize")
     values = energy.prepare(params)
     if is_transformed((m0, *every_tensor(values, energy))):

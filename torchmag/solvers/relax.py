@@ -24,7 +24,7 @@ from torchmag.solvers.landscape import make_landscape, require_finite_fields
 from torchmag.solvers.progress import Progress
 from torchmag.solvers.resolution import warn_if_coarse
 from torchmag.solvers.rkc2 import RKC2
-from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
+from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, require_no_vmap, trainable
 from torchmag.solvers.stepper import require_finite
 from torchmag.solvers.system import as_count, llg_system, require_llg, require_unit_length
 from torchmag.term import as_time
@@ -104,6 +104,7 @@ def relax(
         raise ValueError(f"relax: t = {t!r}, expected one time in s, at which drives are held")
     if not 0 < tolerance < math.inf:
         raise ValueError(f"relax: tolerance = {tolerance}, expected a positive number: max |m x H| / Ms")
+    require_no_vmap(m0, params, llg, "relax")
     require_finite_parameters(llg, "relax")
     values = llg.prepare(params)
     llg.check(values, m0.shape[: component_dim(llg.mesh)])

@@ -23,7 +23,7 @@ from torchmag.solvers.heun import heun_steps, without_noise
 from torchmag.solvers.outputs import Outputs
 from torchmag.solvers.progress import Progress
 from torchmag.solvers.resolution import warn_if_coarse
-from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, trainable
+from torchmag.solvers.sources import every_tensor, is_transformed, leaves, require_finite_parameters, require_no_vmap, trainable
 from torchmag.solvers.stepper import Step, System
 from torchmag.solvers.system import as_count, llg_system, require_llg, require_unit_length
 from torchmag.solvers.tsit5 import TSIT5
@@ -108,6 +108,7 @@ def solve(
     require_heun(llg, method, step)
     if gradient == "adjoint":
         _require_adjoint(llg, method, step, memory, callback)
+    require_no_vmap(m0, params, llg, "solve")
     require_finite_parameters(llg, "solve")
     values = llg.prepare(params)
     llg.check(values, m0.shape[: component_dim(llg.mesh)])

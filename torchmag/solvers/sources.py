@@ -60,6 +60,20 @@ def is_transformed(tensors: Iterable[Tensor]) -> bool:
     )
 
 
+def require_no_vmap(m0: Tensor, params: Mapping | None, module: nn.Module, title: str) -> None:
+    """Raise if torch.vmap maps over m0, params or the module's own tensors."""
+    given = params.values() if isinstance(params, Mapping) else ()
+    for x in chain((m0,), given, module.parameters(), module.buffers()):
+        while isinstance(x, Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(x):
+            if torch._C._functorch.is_batchedtensor(x):
+                raise TypeError(
+                    f"{title}: torch.vmap does not reach through it, since each sample has steps of its own; give m0 or the parameters "
+                    f"leading batch dimensions instead: m0 (*batch, 3, *nodes), a scalar for each sample as x.reshape(-1, 1, 1) on a "
+                    f"mesh of two axes"
+                )
+            x = torch._C._functorch.get_unwrapped(x)
+
+
 def every_tensor(values: Values, module: nn.Module) -> Iterable[Tensor]:
     """Values, parameters and buffers."""
     return chain(_tensors(values), module.parameters(), module.buffers())
