@@ -17,16 +17,15 @@ import torchmag as tm
 MESH = tm.Mesh((32, 8), dx=(10e-9, 10e-9, 3e-9))
 
 
-def switched(H, angle, alpha, seed):
+def switched(H, angle, alpha, seed, tolerance=1e-3):
     """m (B, 3, 33, 9) and its average (B, 3) after 100 ps in a field (A/m, rad from -x in the plane), from noise about +x."""
     film = tm.Magnet(MESH, Ms=8e5)
     field = torch.stack([-H * angle.cos(), H * angle.sin(), 0 * H], -1).reshape(-1, 3, 1, 1)
     energy = tm.Exchange(film, A=1.3e-11) + tm.Demag(film) + tm.Zeeman(film, field)
     noise = [torch.randn(3, 1, 1, generator=torch.Generator().manual_seed(s)) for s in seed.tolist()]
     start = torch.nn.functional.normalize(tm.uniform(MESH, (1, 0, 0)) + 0.05 * torch.stack(noise), dim=-3)
-    m = tm.solve(
-        tm.LLG(energy, alpha.reshape(-1, 1, 1)), start, [0, 100e-12], method="bosh3", rtol=1e-3, atol=1e-3, compile=False
-    )[-1]
+    options = {"method": "bosh3", "rtol": tolerance, "atol": tolerance, "compile": False}
+    m = tm.solve(tm.LLG(energy, alpha.reshape(-1, 1, 1)), start, [0, 100e-12], **options)[-1]
     return {"m": m, "average": tm.average(m, film)}
 
 

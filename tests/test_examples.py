@@ -118,3 +118,15 @@ def test_switching_network():
 def test_switching_network_trained():
     wanted, reached, Ku, _ = load("switching_network").main()
     assert (reached - wanted).abs().max() < 3e-12
+
+
+def test_switching_dataset(tmp_path):
+    example = load("switching_dataset")
+    torch.set_default_dtype(torch.float32)
+    data, _ = example.main(6, tmp_path / "set", batch=3)
+    assert data[0]["m"].shape == (3, 33, 9)
+    # One of them alone, in double precision, at a tolerance of which nothing is left to see.
+    torch.set_default_dtype(torch.float64)
+    point = [data[2][name].double().reshape(1) for name in ("H", "angle", "alpha")]
+    exact = example.switched(*point, data[2]["seed"].reshape(1), tolerance=1e-6)
+    assert (exact["average"][0] - data[2]["average"]).abs().max() < 0.02  # twenty steps of 1e-3
