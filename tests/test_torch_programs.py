@@ -81,8 +81,6 @@ def test_torch_func_through_equilibria():
     along = torch.func.grad(of)(H.detach())
     # Along the path, against the implicit gradient: both as near as relax comes.
     torch.testing.assert_close(along, implicit, rtol=1e-3, atol=1e-3 * float(implicit.abs().max()))
-    _, slope = torch.func.jvp(of, (H.detach(),), (H.detach(),))
-    assert float(slope) == pytest.approx(float(implicit @ H.detach()), rel=1e-3)
     with pytest.raises(TypeError, match="transforms of torch.func do not reach through it; use torch.autograd, or relax"):
         torch.func.grad(lambda H: tm.minimize(llg.energy, m0, params={"zeeman.H": H}).sum())(H.detach())
 
