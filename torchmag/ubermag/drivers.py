@@ -20,8 +20,8 @@ class Driver(mm.Driver):
 
     Args (by keyword; `drive` takes those of the system):
         evolver: see `torchmag.ubermag.evolvers`.
-        order: of accuracy in space, 6, 4 or 2.  Default: 6; 2 for an energy without exchange, where m may jump from one cell to
-            the next.
+        order: of accuracy in space, 6, 4 or 2.  Default: 6; 2 where m is not smooth on the cells, without exchange or where a DMI turns
+            it by more than they resolve.
         device: "cpu" (default), "cuda" ...
         dtype: "float64" (default) or "float32".
         compile: as in `tm.solve`.

@@ -82,8 +82,8 @@ def _zhang_li(body, term):
     else:
         u = torch.as_tensor(vector(grid, term, "u"), dtype=grid.dtype, device=grid.device)
         u = u.reshape(3, *(1,) * grid.mesh.dim) if u.ndim == 1 else u
-    # u = mu_B P j / (e Ms (1 + beta^2)), P = 1.
-    j = u * body.Ms * (e * (1 + beta**2) / mu_B)
+    # |u| = mu_B P j / (e Ms (1 + beta^2)), P = 1.  Patterns move along u, as in OOMMF's Anv_SpinTEvolve, and against j.
+    j = -u * body.Ms * (e * (1 + beta**2) / mu_B)
     return ZhangLi(body.magnet, _times(j, time_function(grid, term, body.duration, (1,))), 1, beta)
 
 

@@ -8,8 +8,10 @@ from torch import Tensor
 from torchmag import layout
 from torchmag.energy import Sum
 from torchmag.magnet import Magnet
+from torchmag.observables import resolved_angle
 from torchmag.ubermag.energy_terms import Body, energy_term
 from torchmag.ubermag.grid import Grid
+from torchmag.ubermag.parameters import scalar
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -19,7 +21,7 @@ class Model:
 
     Args:
         system: with m and an energy.
-        order: of accuracy in space.  Default: 6; 2 for an energy without exchange, where m may jump from one cell to the next.
+        order: of accuracy in space.  Default: 6; 2 where m is not smooth on the cells (see `default_order`).
         device, dtype: of the magnet; dtype is torch's or its name.
         duration: of the drive, s; None for one without time.
 
@@ -48,8 +50,7 @@ class Model:
         # The norm of a field is not the same number in every cell, to rounding.
         uniform = bool((Ms > largest * (1 - 1e-9)).all())
         self.Ms = torch.full_like(Ms, largest) if uniform else Ms
-        if order is None:
-            order = 6 if system.energy.get(type=mm.Exchange) else 2
+        order = default_order(grid, system.energy) if order is None else order
         magnet = Magnet(grid.mesh, largest if uniform else Ms, order=order, dtype=dtype, device=device)
         self.body = Body(grid, magnet, self.Ms, duration)
         self.names = {term.name: _free(term.name, number) for number, term in enumerate(system.energy)}
@@ -89,6 +90,19 @@ class Model:
         if cells is None or tuple(nodes.shape) != (3, *self.grid.mesh.nodes) or not np.array_equal(cells, self.system.m.array):
             return None
         return nodes.to(device=self.grid.device, dtype=self.grid.dtype)
+
+
+def default_order(grid: Grid, energy: mm.Energy) -> int:
+    """6; 2 where m is not smooth on the cells: without exchange, or where a DMI turns it by more than they resolve, D dx / (2 A)."""
+    exchange = [_largest(scalar(grid, term, "A")) for term in energy if isinstance(term, mm.Exchange)]
+    if not exchange or not max(exchange) > 0:
+        return 2
+    D = sum(_largest(scalar(grid, term, "D")) for term in energy if isinstance(term, mm.DMI))
+    return 6 if D * max(grid.mesh.dx[: grid.mesh.dim]) / (2 * max(exchange)) <= resolved_angle(6) else 2
+
+
+def _largest(value) -> float:
+    return float(torch.as_tensor(value).abs().max())
 
 
 def _free(name: str, number: int) -> str:

@@ -38,8 +38,8 @@ class TclFunction:
         values = " ".join("0" if name == "stage" else repr(t) for name in self.arguments)
         found = self._eval(f"{self.name} {values}")
         try:
-            return [float(number) for number in self.tcl.splitlist(found)]
-        except ValueError:
+            return [float(number) for number in self.tcl.splitlist(str(found))]
+        except (ValueError, tkinter.TclError):
             raise ValueError(f"{self.title}: {self.name} returns {found!r} at t = {t:g} s, expected numbers") from None
 
     def _eval(self, script):

@@ -24,10 +24,10 @@ class TimeDriver(Driver):
     Args (by keyword, beside those of `Driver`):
         stopping_dm_dt: deg/ns; the drive ends at the first saved state where no m turns faster.
         total_iteration_limit: the drive ends after this many steps.
-        rtol, atol: as in `tm.solve`, 1e-5.
+        method, rtol, atol: as in `tm.solve`; the method is the evolver's by default, the tolerances are 1e-5.
     """
 
-    _allowed_attributes = [*Driver._allowed_attributes, "stopping_dm_dt", "total_iteration_limit", "rtol", "atol"]
+    _allowed_attributes = [*Driver._allowed_attributes, "stopping_dm_dt", "total_iteration_limit", "method", "rtol", "atol"]
     _x = "t"
     keywords = ("t", "n")
 
@@ -80,7 +80,7 @@ class TimeDriver(Driver):
         return evolver or RungeKuttaEvolver()
 
     def _method(self, evolver):
-        return "dopri5" if evolver.thermal else evolver.integrator()
+        return getattr(self, "method", None) or ("dopri5" if evolver.thermal else evolver.integrator())
 
     def _compile(self, system):
         # Tcl answers one number at a time, which a graph cannot hold.
