@@ -12,6 +12,7 @@ torch.set_num_threads(1)
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+    parser.addoption("--long", action="store_true", help="with --slow: the whole of ubermag's test suite")
 
 
 def pytest_collection_modifyitems(config, items):

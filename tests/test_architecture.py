@@ -36,6 +36,7 @@ ORDER = (
     {"dataset"},
     {"loggers"},
     {"simulation"},
+    {"ubermag"},
     {"cases", "bench"},
     {"cli_bench", "cli_files"},
     {"cli"},
@@ -60,6 +61,7 @@ LEAVES = {
     "checkpoint",
     "loggers",
     "simulation",
+    "ubermag",
 }
 # What a leaf may import of the other leaves.
 FRONT_ENDS = {
@@ -72,6 +74,7 @@ FRONT_ENDS = {
     "loggers": {"io"},
     "simulation": {"checkpoint"},
     "dataset": {"io", "sampling", "sweep"},
+    "ubermag": {"simulation"},
 }
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
@@ -175,6 +178,11 @@ def run(code):
 def test_importing_needs_neither_matplotlib_nor_h5py():
     code = "import sys, torchmag; print([name for name in ('matplotlib', 'h5py') if name in sys.modules])"
     assert run(code) == "[]"
+
+
+def test_importing_needs_nothing_of_ubermag():
+    names = "('discretisedfield', 'micromagneticmodel', 'ubermagtable', 'torchmag.ubermag')"
+    assert run(f"import sys, torchmag; print([name for name in {names} if name in sys.modules])") == "[]"
 
 
 def test_importing_changes_no_global_state():

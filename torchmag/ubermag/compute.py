@@ -34,7 +34,9 @@ def compute(
     """
     kind, owner = getattr(func, "__name__", None), getattr(func, "__self__", None)
     if kind not in ("energy", "density", "effective_field") or not isinstance(owner, mm.Energy | mm.EnergyTerm):
-        raise ValueError(f"compute: func = {func!r}, expected energy, density or effective_field of system.energy or of one of its terms")
+        raise ValueError(
+            f"compute: func = {func!r}, expected energy, density or effective_field of system.energy or of one of its terms"
+        )
     if system.T > 0:
         raise RuntimeError(f"compute: the system has T = {system.T} K; fields at a finite temperature are not defined")
     require_format(ovf_format)

@@ -54,15 +54,23 @@ class Driver(mm.Driver):
         kwargs = {key: value for key, value in kwargs.items() if key not in IGNORED}
         unknown = set(kwargs) - set(self.keywords)
         if unknown:
-            raise TypeError(f"{type(self).__name__}.drive: unknown keywords {', '.join(sorted(unknown))}; it takes {', '.join(self.keywords) or 'none of its own'}")
+            raise TypeError(
+                f"{type(self).__name__}.drive: unknown keywords {', '.join(sorted(unknown))}; it takes {', '.join(self.keywords) or 'none of its own'}"
+            )
         if runner is not None:
-            raise TypeError(f"{type(self).__name__}.drive: runner is a {type(runner).__name__}; torchmag runs in this process, leave it out")
+            raise TypeError(
+                f"{type(self).__name__}.drive: runner is a {type(runner).__name__}; torchmag runs in this process, leave it out"
+            )
         if compute is not None:
-            raise ValueError(f"{type(self).__name__}.drive: compute={compute!r} is a line for OOMMF; use torchmag.ubermag.compute")
+            raise ValueError(
+                f"{type(self).__name__}.drive: compute={compute!r} is a line for OOMMF; use torchmag.ubermag.compute"
+            )
         require_format(ovf_format)
         checked = self.check(dict(kwargs))
         self.check_system(system)
-        self.run(system, Folder(system, dirname, "drive", append, ovf_format), kwargs, checked, fixed_subregions, n_threads, verbose)
+        self.run(
+            system, Folder(system, dirname, "drive", append, ovf_format), kwargs, checked, fixed_subregions, n_threads, verbose
+        )
 
     def run(self, system, folder: Folder, kwargs, checked, fixed_subregions, n_threads, verbose) -> None:
         """Drive in a folder that is there."""
@@ -120,9 +128,11 @@ class Driver(mm.Driver):
 
 
 def require_energy(system) -> None:
-    """Raise unless the system has an energy."""
+    """Raise unless the system has an energy and m."""
     if len(system.energy) == 0:
         raise RuntimeError("System's energy is not defined")
+    if system.m is None:
+        raise RuntimeError("System's magnetisation is not defined: set system.m")
 
 
 @contextlib.contextmanager

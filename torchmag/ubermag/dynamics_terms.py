@@ -55,8 +55,15 @@ def thermal_field(body: Body, llg: LLG, T: float, seed: int) -> ThermalField:
 def thermal_step(llg: LLG) -> float:
     """A step that resolves the fastest mode of the exchange, s: gamma H step = 0.2, and at most 0.1 ps."""
     mesh, values = llg.mesh, llg.prepare()
-    A = max((float(values["energy"][name]["A"].max()) for name, term in llg.energy.named_terms() if isinstance(term, Exchange)), default=0.0)
-    M = values["energy"]["magnet"]["M"] if "M" in values["energy"]["magnet"] else llg.magnet.complete(values["energy"]["magnet"])["M"]
+    A = max(
+        (float(values["energy"][name]["A"].max()) for name, term in llg.energy.named_terms() if isinstance(term, Exchange)),
+        default=0.0,
+    )
+    M = (
+        values["energy"]["magnet"]["M"]
+        if "M" in values["energy"]["magnet"]
+        else llg.magnet.complete(values["energy"]["magnet"])["M"]
+    )
     least = float(M[M > 0].min())
     # The largest wave number that nodes carry has k^2 = 4 / dx^2 to second order, 2.5 times that to sixth.
     fastest = 2 * A / (mu_0 * least) * sum(10 / h**2 for h in mesh.dx[: mesh.dim])

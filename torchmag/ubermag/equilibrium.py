@@ -86,6 +86,11 @@ class Rows:
         self.table.add(first | self.numbers.total(found, "Oxs_CGEvolve") | own)
         self.folder.write_stage(self.model.array(m), "MinDriver", self.stage, self.of, iteration)
 
+    def step(self, step, residual, m):
+        """One step of a search, of which there may be several."""
+        count = len(self.table.rows) + 1
+        self.save(m, residual, count, count, count)
+
 
 class MinDriver(Equilibrium):
     """Minimises the energy (`tm.minimize`); `drive(system, output_step=True)` also saves every step."""
@@ -99,7 +104,7 @@ class MinDriver(Equilibrium):
             model.m,
             model.grid.dtype,
             float(model.Ms.max()),
-            (lambda step, residual, m: rows.save(m, residual, step, step, step)) if output_step else None,
+            rows.step if output_step else None,
         )
         if not output_step or not rows.table.rows:
             rows.save(m, record.residual, record.steps, record.steps, record.evaluations)

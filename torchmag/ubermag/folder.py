@@ -51,7 +51,9 @@ class Folder:
     def __init__(self, system: mm.System, dirname, mode: str, append: bool, ovf_format: str):
         whole = Path(dirname, system.name)
         if whole.exists() and not append:
-            raise FileExistsError(f"{whole} exists; pass append=True to add to it, or delete it with torchmag.ubermag.delete(system)")
+            raise FileExistsError(
+                f"{whole} exists; pass append=True to add to it, or delete it with torchmag.ubermag.delete(system)"
+            )
         numbers = [int(path.name.split("-")[1]) for path in whole.glob(f"{mode}-*") if path.name.split("-")[1].isdigit()]
         self.number = max(numbers, default=-1) + 1
         setattr(system, f"{mode}_number", self.number)

@@ -77,12 +77,22 @@ class Grid:
         The direction of the mean over the adjacent cells; where they cancel, as between two opposite domains, that of one side.
         """
         m, weight = layout.normalize(m, 0), body.to(m.dtype)
-        # Unequal, so that opposite neighbours do not cancel.
-        ramp = 1 + torch.arange(weight.numel(), dtype=m.dtype, device=m.device).reshape(weight.shape) / weight.numel()
-        mean, uneven = self.to_nodes(m, weight), self.to_nodes(m, weight * ramp)
-        small = mean.norm(dim=0, keepdim=True) < 1e-6
-        return layout.normalize(torch.where(small, uneven, mean), 0)
+        return _directions(self.to_nodes(m, weight), self.to_nodes(m, weight * _uneven(weight)))
+
+    def directions_in_cells(self, m: Tensor) -> Tensor:
+        """The direction of the mean of a cell's nodes, or where they cancel, of one side: (3, *nodes) -> (3, *cells)."""
+        return _directions(layout.to_cells(m, self.mesh), layout.to_cells(m * _uneven(m[0]), self.mesh))
 
     def frozen(self, cells: Tensor) -> Tensor:
         """The nodes of these cells: bool (*cells) -> bool (*nodes)."""
         return layout.to_nodes(cells.to(self.dtype), self.mesh) > 0
+
+
+def _uneven(like: Tensor) -> Tensor:
+    """Weights by which opposite neighbours do not cancel."""
+    return 1 + torch.arange(like.numel(), dtype=like.dtype, device=like.device).reshape(like.shape) / like.numel()
+
+
+def _directions(mean: Tensor, uneven: Tensor) -> Tensor:
+    small = mean.norm(dim=0, keepdim=True) < 1e-6
+    return layout.normalize(torch.where(small, uneven, mean), 0)

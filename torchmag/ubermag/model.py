@@ -5,7 +5,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchmag import layout
 from torchmag.energy import Sum
 from torchmag.magnet import Magnet
 from torchmag.observables import resolved_angle
@@ -36,8 +35,6 @@ class Model:
 
     def __init__(self, system: mm.System, order: int | None = None, device="cpu", dtype="float64", duration: float | None = None):
         self.system = system
-        if system.m is None:
-            raise RuntimeError("System's magnetisation is not defined: set system.m")
         dtype = DTYPES.get(dtype, dtype)
         if dtype not in DTYPES.values():
             raise ValueError(f"dtype = {dtype!r}, expected 'float64' or 'float32'")
@@ -69,7 +66,9 @@ class Model:
             return None
         mesh, unknown = self.grid.given, [name for name in names if name not in self.grid.given.subregions]
         if unknown:
-            raise ValueError(f"fixed_subregions: no subregion {', '.join(map(repr, unknown))} in the mesh; it has {', '.join(mesh.subregions) or 'none'}")
+            raise ValueError(
+                f"fixed_subregions: no subregion {', '.join(map(repr, unknown))} in the mesh; it has {', '.join(mesh.subregions) or 'none'}"
+            )
         cells = np.zeros(tuple(mesh.n))
         for name in names:
             cells[mesh.region2slices(mesh.subregions[name])] = 1
@@ -77,8 +76,7 @@ class Model:
 
     def array(self, m: Tensor) -> np.ndarray:
         """m at the nodes as the array of a system's m, A/m: the direction of each cell's mean times its Ms."""
-        cells = layout.normalize(layout.to_cells(m, self.grid.mesh), 0)
-        return self.grid.array(cells) * self.norm[..., np.newaxis]
+        return self.grid.array(self.grid.directions_in_cells(m)) * self.norm[..., np.newaxis]
 
     def keep(self, m: Tensor) -> None:
         """Give the system its new m; remember the nodes, from which another drive goes on if m is not touched."""

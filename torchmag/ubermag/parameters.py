@@ -67,7 +67,9 @@ def cell_values(mesh: df.Mesh, value, title: str, outside) -> np.ndarray:
         return value.array if same else df.Field(mesh, nvdim=value.nvdim, value=value).array
     unknown = [key for key in value if key != "default" and any(part not in mesh.subregions for part in key.split(":"))]
     if unknown:
-        raise ValueError(f"{title}: no subregion {', '.join(map(repr, unknown))} in the mesh; it has {', '.join(mesh.subregions) or 'none'}")
+        raise ValueError(
+            f"{title}: no subregion {', '.join(map(repr, unknown))} in the mesh; it has {', '.join(mesh.subregions) or 'none'}"
+        )
     _warn_of_pairs(value, title)
     outside = np.asarray(value.get("default", outside), dtype=float).reshape(-1)
     found = np.empty((*mesh.n, len(outside)))

@@ -22,7 +22,9 @@ class TclFunction:
     def __init__(self, strings, title: str):
         self.title = title
         if tkinter is None:
-            raise ImportError(f"{title}: Tcl needs Python's tkinter, which is not installed; give func, a Python function, and dt")
+            raise ImportError(
+                f"{title}: Tcl needs Python's tkinter, which is not installed; give func, a Python function, and dt"
+            )
         missing = [name for name in ("script", "script_name") if name not in strings]
         if missing:
             raise ValueError(f"{title}: {', '.join(missing)} missing")
@@ -38,7 +40,7 @@ class TclFunction:
         values = " ".join("0" if name == "stage" else repr(t) for name in self.arguments)
         found = self._eval(f"{self.name} {values}")
         try:
-            return [float(number) for number in self.tcl.splitlist(str(found))]
+            return [float(number) for number in self.tcl.splitlist(found if isinstance(found, tuple) else str(found))]
         except (ValueError, tkinter.TclError):
             raise ValueError(f"{self.title}: {self.name} returns {found!r} at t = {t:g} s, expected numbers") from None
 

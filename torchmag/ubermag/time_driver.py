@@ -34,7 +34,9 @@ class TimeDriver(Driver):
     def check(self, kwargs):
         missing = [key for key in ("t", "n") if key not in kwargs]
         if missing:
-            raise TypeError(f"TimeDriver.drive: {', '.join(missing)} missing; give t, the time in s, and n, the number of states to save")
+            raise TypeError(
+                f"TimeDriver.drive: {', '.join(missing)} missing; give t, the time in s, and n, the number of states to save"
+            )
         t, n = kwargs["t"], kwargs["n"]
         if not isinstance(t, Real) or not 0 < t < math.inf:
             raise ValueError(f"TimeDriver.drive: t = {t!r}, expected a positive time in s")
@@ -101,7 +103,9 @@ class Stages:
         self.model, self.folder, self.llg, self.every, self.of = model, folder, llg, every, count
         self.slow = getattr(driver, "stopping_dm_dt", None)
         self.limit = getattr(driver, "total_iteration_limit", None)
-        self.evolver = next((name for kind, name in EVOLVERS.items() if model.system.dynamics.get(type=kind)), "Oxs_RungeKuttaEvolve")
+        self.evolver = next(
+            (name for kind, name in EVOLVERS.items() if model.system.dynamics.get(type=kind)), "Oxs_RungeKuttaEvolve"
+        )
         self.table, self.numbers = Table(), Numbers(model)
         self.number = self.iteration = self.before = 0
         self.pace = 0.0
