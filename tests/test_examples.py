@@ -130,3 +130,14 @@ def test_switching_dataset(tmp_path):
     point = [data[2][name].double().reshape(1) for name in ("H", "angle", "alpha")]
     exact = example.switched(*point, data[2]["seed"].reshape(1), tolerance=1e-6)
     assert (exact["average"][0] - data[2]["average"]).abs().max() < 0.02  # twenty steps of 1e-3
+
+
+def test_ubermag_standard_problem_4(tmp_path, monkeypatch):
+    # As above, on ubermag's cells; both are the same method from the same state, the tables agree to the tolerance of steps.
+    pytest.importorskip("torchmag.ubermag")
+    monkeypatch.chdir(tmp_path)
+    with torch.no_grad():
+        found = load("ubermag_standard_problem_4").main(n=(50, 12), T=2e-10, count=100)
+    (crossing, _, m), (_, _, expected) = found["notebook"], found["program"]
+    assert crossing == pytest.approx(138.5e-12, rel=0.02)
+    assert abs(m - expected).max() < 1e-4

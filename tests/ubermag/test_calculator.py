@@ -372,3 +372,42 @@ def test_without_ubermag_the_error_says_what_to_install():
     code = "import sys; sys.modules['discretisedfield'] = None; import torchmag.ubermag"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.returncode and "pip install 'torchmag[ubermag]'" in found.stderr
+
+
+def test_the_largest_angle_is_between_nodes():
+    # A linear turn by 0.2 rad from cell to cell; the nodes at the ends turn half as much.
+    turn = lambda p: (math.cos(0.2 * p[1] / (2 * NM)), math.sin(0.2 * p[1] / (2 * NM)), 0)
+    system = system_of(mesh_of((3, 8, 1)), mm.Exchange(A=1e-11), turn)
+    system.dynamics = mm.Precession(gamma0=2.211e5)
+    tmc.TimeDriver().drive(system, t=1e-20, n=1, verbose=0)
+    assert system.table.data["max_spin_ang_exchange"].iloc[-1] == pytest.approx(math.degrees(0.2), rel=1e-6)
+
+
+def test_rows_in_time_have_the_energies_that_compute_gives():
+    mesh = mesh_of((4, 8, 2))
+    terms = [
+        mm.Exchange(A=1e-11), mm.Demag(), mm.DMI(D=2e-3, crystalclass="D2d_x"), mm.DMI(D=1e-3, crystalclass="Cnv_z", name="film"),
+        mm.DMI(D=1e-3, crystalclass="T", name="bulk"), mm.UniaxialAnisotropy(K=1e5, u=(0, 1, 1)), mm.Zeeman(H=(1e5, 2e4, 0)),
+        mm.UniaxialAnisotropy(K1=1e5, K2=1e4, u=(0, 0, 1), name="second"), mm.CubicAnisotropy(K=1e5, u1=(1, 0, 0), u2=(0, 1, 0)),
+        mm.MagnetoElastic(B1=7e6, B2=8e6, e_diag=(1e-3, 0, 0), e_offdiag=(0, 1e-3, 0)),
+    ]  # fmt: skip
+    dynamics = mm.Precession(gamma0=2.211e5) + mm.Damping(alpha=0.2)
+    system = system_of(mesh, mm.Energy(terms=terms), lambda p: (1, p[1] / 8e-9, p[2] / 4e-9), dynamics=dynamics)
+    tmc.TimeDriver().drive(system, t=1e-12, n=2, verbose=0)
+    row = system.table.data.iloc[-1]
+    names = (
+        "E_exchange",
+        "E_demag",
+        "E_dmi",
+        "E_film",
+        "E_bulk",
+        "E_uniaxialanisotropy",
+        "E_zeeman",
+        "E_second",
+        "E_cubicanisotropy",
+        "MEL_E",
+    )
+    for term, name in zip(terms, names):
+        expected = tmc.compute(getattr(system.energy, term.name).energy, system, verbose=0)
+        assert row[name] == pytest.approx(expected, rel=1e-9), name
+    assert row["E"] == pytest.approx(tmc.compute(system.energy.energy, system, verbose=0), rel=1e-9)

@@ -1,6 +1,7 @@
 """ubermag's meshes and arrays as torchmag's, and back."""
 
 import math
+from collections.abc import Callable
 
 import discretisedfield as df
 import numpy as np
@@ -77,11 +78,11 @@ class Grid:
         The direction of the mean over the adjacent cells; where they cancel, as between two opposite domains, that of one side.
         """
         m, weight = layout.normalize(m, 0), body.to(m.dtype)
-        return _directions(self.to_nodes(m, weight), self.to_nodes(m, weight * _uneven(weight)))
+        return _directions(self.to_nodes(m, weight), lambda: self.to_nodes(m, weight * _uneven(weight)))
 
     def directions_in_cells(self, m: Tensor) -> Tensor:
         """The direction of the mean of a cell's nodes, or where they cancel, of one side: (3, *nodes) -> (3, *cells)."""
-        return _directions(layout.to_cells(m, self.mesh), layout.to_cells(m * _uneven(m[0]), self.mesh))
+        return _directions(layout.to_cells(m, self.mesh), lambda: layout.to_cells(m * _uneven(m[0]), self.mesh))
 
     def frozen(self, cells: Tensor) -> Tensor:
         """The nodes of these cells: bool (*cells) -> bool (*nodes)."""
@@ -93,6 +94,9 @@ def _uneven(like: Tensor) -> Tensor:
     return 1 + torch.arange(like.numel(), dtype=like.dtype, device=like.device).reshape(like.shape) / like.numel()
 
 
-def _directions(mean: Tensor, uneven: Tensor) -> Tensor:
-    small = mean.norm(dim=0, keepdim=True) < 1e-6
-    return layout.normalize(torch.where(small, uneven, mean), 0)
+def _directions(mean: Tensor, uneven: Callable[[], Tensor]) -> Tensor:
+    """Unit vectors along a mean, or along another where that is nothing."""
+    square = (mean * mean).sum(0, keepdim=True)
+    if bool((square < 1e-12).any()):
+        mean = torch.where(square < 1e-12, uneven(), mean)
+    return layout.normalize(mean, 0)

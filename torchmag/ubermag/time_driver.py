@@ -107,6 +107,8 @@ class Stages:
             (name for kind, name in EVOLVERS.items() if model.system.dynamics.get(type=kind)), "Oxs_RungeKuttaEvolve"
         )
         self.table, self.numbers = Table(), Numbers(model)
+        values = llg.complete(0.0, model.m)
+        self.alpha, self.gamma = values["alpha"], values["gamma"]  # at the nodes; they do not depend on t
         self.number = self.iteration = self.before = 0
         self.pace = 0.0
         self.last, self.settled, self.ended = 0.0, False, False
@@ -146,9 +148,9 @@ class Stages:
     @torch.no_grad()
     def save(self, t, m):
         """A state: its file and its row."""
-        numbers, rate = self.numbers, self.llg(t, m)
-        speed = float(torch.linalg.vector_norm(rate, dim=0).max()) * DEGREES * 1e-9
-        found = numbers.energies(m, t)
+        numbers, fields = self.numbers, self.llg.fields(m, t)
+        speed = self._speed(m, sum(fields.values())) * DEGREES * 1e-9
+        found = numbers.energies(m, t, {name.removeprefix("energy."): field for name, field in fields.items()})
         own = {
             f"{self.evolver}:evolver:Max dm/dt": (speed, "deg/ns"),
             **found,
@@ -164,3 +166,10 @@ class Stages:
         self.number, self.before = self.number + 1, self.iteration
         self.settled = self.slow is not None and speed < self.slow
         self.ended = self.ended or self.settled
+
+    def _speed(self, m, H):
+        """The largest |dm/dt|, 1/s."""
+        across = torch.linalg.vector_norm(torch.linalg.cross(m, H.expand_as(m), dim=0), dim=0, keepdim=True)
+        alpha, gamma = self.alpha, self.gamma
+        rate = gamma * across * ((1 + alpha**2) ** -0.5 if self.llg.precession else alpha / (1 + alpha**2))
+        return float((rate if self.llg.frozen is None else rate * ~self.llg.frozen).max())
