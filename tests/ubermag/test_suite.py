@@ -22,10 +22,11 @@ FAIL = {
     "TestZhangLi.test_scalar_u": FINER,
     "TestZhangLi.test_vector_u": FINER,
 }
-# Not run here.  Whole: 95 of 105 pass (docs/ubermag.md).
+ROUNDING = "at L = 8 both starts relax to the same state, and the test asks which energy is larger: by rounding, either way"
+# Not run without --long.  Whole: 94 of 105 pass (docs/ubermag.md).
 LONG = {
     "test_stdprob5": FINER,
-    "test_stdprob3": "passes",
+    "test_stdprob3": ROUNDING,
     "TestDMI.test_scalar": "passes",
     "TestDMI.test_crystalclass": "passes",
     "TestZhangLi.test_time_tcl_scalar_u": "passes",
@@ -44,7 +45,7 @@ def calculator(request, tmp_path, monkeypatch):
         pytest.skip(f"takes long; run with --long ({LONG[name]})")
     reason = FAIL.get(name) or (LONG.get(name) if LONG.get(name) != "passes" else None)
     if reason:
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=reason != ROUNDING))
     return calculators
 
 
