@@ -14,6 +14,7 @@ mm = pytest.importorskip("micromagneticmodel")
 tmc = pytest.importorskip("torchmag.ubermag")
 from torchmag.ubermag.grid import Grid  # noqa: E402
 from torchmag.ubermag.tcl import TclFunction, tkinter  # noqa: E402
+from torchmag.ubermag.time_functions import Sampled  # noqa: E402
 
 MU_0 = 4e-7 * math.pi
 NM = 1e-9
@@ -411,3 +412,10 @@ def test_rows_in_time_have_the_energies_that_compute_gives():
         expected = tmc.compute(getattr(system.energy, term.name).energy, system, verbose=0)
         assert row[name] == pytest.approx(expected, rel=1e-9), name
     assert row["E"] == pytest.approx(tmc.compute(system.energy.energy, system, verbose=0), rel=1e-9)
+
+
+def test_a_sampled_function_is_part_of_a_graph():
+    half = Sampled(np.array([0.0, 1.0, 4.0]), 2.0, "cpu")
+    compiled = torch.compile(lambda t: half(t), fullgraph=True, backend="eager")
+    for t, expected in ((-1.0, 0.0), (1.0, 0.5), (3.0, 2.5), (9.0, 4.0)):
+        assert float(compiled(torch.tensor(t))) == float(half(torch.tensor(t))) == expected

@@ -52,7 +52,8 @@ class Sampled:
     def __call__(self, t: Tensor) -> Tensor:
         x = (t / self.dt).clamp(0, len(self.values) - 1)
         before = x.floor().long().clamp(max=len(self.values) - 2)
-        low, high = self.values[before], self.values[before + 1]
+        # A graph takes an index of one axis; one of none it takes for a number that it must know.
+        low, high = self.values.index_select(0, torch.stack((before, before + 1))).unbind(0)
         return low + (x - before) * (high - low)
 
 
