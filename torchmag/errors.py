@@ -46,6 +46,10 @@ class ResolutionWarning(RuntimeWarning):
     """Cells too large for m: it turns between neighbouring nodes by more than the order of the magnet carries (see `max_angle`)."""
 
 
+class StabilityWarning(RuntimeWarning):
+    """An equilibrium that is not a minimum, or a mode that grows."""
+
+
 class SweepError(RuntimeError):
     """A sweep of which some points failed.
 

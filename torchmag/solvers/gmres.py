@@ -17,7 +17,7 @@ def gmres(
 
     Args:
         apply: x -> A x, (B, n) -> (B, n).
-        b: (B, n).
+        b: (B, n), real or complex.
         precondition: an approximation of the inverse of A.
         tolerance: of the residual, relative to b.
         max_steps: applications of A at most.
@@ -50,7 +50,7 @@ def _cycle(apply, r, precondition, target, count):
         w = apply(precondition(basis[k]))
         V = torch.stack(basis, 1)
         for _ in range(2):  # once more, against rounding
-            along = torch.einsum("bkn,bn->bk", V, w)
+            along = torch.einsum("bkn,bn->bk", V.conj(), w)
             w = w - torch.einsum("bkn,bk->bn", V, along)
             H[:, : k + 1, k] += along
         norm = torch.linalg.vector_norm(w, dim=-1)

@@ -49,7 +49,7 @@ def make_landscape(
             call = later.function or call
         return call(m, t, values) / Ms * moving
 
-    return Landscape(field, weight, moving, precondition, axes), m
+    return Landscape(field, weight, moving, precondition, axes, Ms), m
 
 
 def require_finite_fields(energy: Energy, values: Values, m: Tensor, t: Tensor, title: str) -> None:

@@ -22,6 +22,7 @@ class Landscape:
         moving: nodes that may turn, bool (*batch, 1, *nodes).
         precondition: a symmetric positive approximation of the inverse Hessian in this metric.
         axes: component and grid axes of m.
+        scale: max Ms, A/m, (*batch, 1, *1).
     """
 
     field: Callable[[Tensor], Tensor]
@@ -29,6 +30,7 @@ class Landscape:
     moving: Tensor
     precondition: Callable[[Tensor], Tensor]
     axes: tuple[int, ...]
+    scale: Tensor
 
     def inner(self, u: Tensor, v: Tensor) -> Tensor:
         """Scalar product of two vector fields, per sample."""
