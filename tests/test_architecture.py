@@ -30,6 +30,7 @@ ORDER = (
     {"energies", "torques", "observables", "thermal"},
     {"llg"},
     {"solvers"},
+    {"modes"},
     {"states", "design", "sweep"},
     {"sampling"},
     {"io", "plot", "testing"},

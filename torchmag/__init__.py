@@ -53,6 +53,7 @@ from torchmag.errors import (
     NonFiniteError,
     OVFError,
     ResolutionWarning,
+    StabilityWarning,
     StepSizeError,
     SweepError,
     TableError,
@@ -62,11 +63,12 @@ from torchmag.layout import positions
 from torchmag.llg import LLG
 from torchmag.magnet import Magnet
 from torchmag.mesh import Mesh
+from torchmag.modes import Modes, Response, eigenmodes, response
 from torchmag.observables import average, hopf_index, max_angle, max_torque, topological_charge
 from torchmag.parameters import Bounded, Derived, Positive, UnitVector, by_region
 from torchmag.sampling import LatinHypercube, Sobol
 from torchmag.simulation import Event, Simulation
-from torchmag.solvers import Evolve, Minimization, Relaxation, hysteresis, minimize, relax, solve
+from torchmag.solvers import Evolve, Minimization, Relaxation, Stability, hysteresis, minimize, relax, solve, stability
 from torchmag.states import random, uniform, vortex
 from torchmag.surface import SurfaceEnergy
 from torchmag.sweep import sweep

@@ -65,4 +65,3 @@ def deflated(motion: Motion, z: Tensor) -> Plane:
     _, size, v = torch.linalg.svd(rows, full_matrices=False)
     across = v * (size > 1e-6 * size[:, :1]).unsqueeze(-1)
     return Plane(motion, across, z, zero, free - 2 * used)
-

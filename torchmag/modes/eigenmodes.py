@@ -109,7 +109,9 @@ def eigenmodes(
     worst = float(modes.residuals.max())
     if modes.frequencies.shape[-1] < count or not worst <= WORST[m.dtype]:
         raise ConvergenceError(
-            f"eigenmodes: {modes.frequencies.shape[-1]} of {count} modes, with a relative residual of up to {worst:.1e}; ask for fewer", m, modes
+            f"eigenmodes: {modes.frequencies.shape[-1]} of {count} modes, with a relative residual of up to {worst:.1e}; ask for fewer",
+            m,
+            modes,
         )
     if bool(modes.growing.any()):
         fastest = float(-modes.decay_rates.detach().min())

@@ -19,6 +19,7 @@ from torchmag.energy import Energy, Sum
 from torchmag.layout import component_dim
 from torchmag.llg import LLG
 from torchmag.parameters import Values
+from torchmag.solvers.escape import has_landscape
 from torchmag.solvers.hessian import Hessian, hessian_at
 from torchmag.solvers.landscape import make_landscape
 from torchmag.solvers.sources import leaves, trainable
@@ -63,14 +64,7 @@ class Setting:
     @property
     def symmetric(self) -> bool:
         """Whether A is symmetric: every field is that of an energy."""
-        return is_landscape(self.llg)
-
-
-def is_landscape(llg: LLG) -> bool:
-    """Whether every field is that of an energy."""
-    terms = [term for _, term in llg.energy.named_terms()]
-    follows_m = any("m" in drivers for part in (llg.energy.magnet, *terms) for drivers in part._drivers.values())
-    return not len(llg.torques) and not follows_m and all(term.has_energy for term in terms)
+        return not len(self.llg.torques) and has_landscape(self.llg.energy)
 
 
 def make_setting(llg: LLG | Energy, m: Tensor, t: float, params: Mapping[str, Tensor] | None, title: str) -> Setting:

@@ -101,4 +101,3 @@ def _damped(block):
         return theta.gather(-1, order), y.gather(-1, order.unsqueeze(1).expand(-1, y.shape[1], -1))
 
     return choose
-

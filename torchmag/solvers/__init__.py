@@ -6,7 +6,8 @@ from torchmag.solvers.minimize import Minimization, minimize
 from torchmag.solvers.odeint import register
 from torchmag.solvers.relax import Relaxation, relax
 from torchmag.solvers.solve import solve
+from torchmag.solvers.stability import Stability, stability
 
 register()
 
-__all__ = ["Evolve", "Minimization", "Relaxation", "hysteresis", "minimize", "relax", "solve"]
+__all__ = ["Evolve", "Minimization", "Relaxation", "Stability", "hysteresis", "minimize", "relax", "solve", "stability"]

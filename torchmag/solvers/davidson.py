@@ -129,7 +129,11 @@ def combine(v: Tensor, y: Tensor) -> Tensor:
 
 def _orthonormal(y, before):
     """Real orthonormal coefficients of the Ritz vectors of now and of the step before."""
-    parts = [y] if before is None else [y, torch.cat([before, before.new_zeros(len(y), y.shape[1] - before.shape[1], before.shape[2])], 1)]
+    parts = (
+        [y]
+        if before is None
+        else [y, torch.cat([before, before.new_zeros(len(y), y.shape[1] - before.shape[1], before.shape[2])], 1)]
+    )
     parts = [part for z in parts for part in ((z.real, z.imag) if z.is_complex() else (z,))]
     every = torch.cat(parts, 2)
     u, size, _ = torch.linalg.svd(every, full_matrices=False)

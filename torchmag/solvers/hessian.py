@@ -1,7 +1,7 @@
 """The curvature of an energy at an equilibrium."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -58,10 +58,10 @@ class Hessian:
 
     def transposed(self, x: Tensor) -> Tensor:
         """A^T x of rows (B, K, n), for the field of torques, whose A is not symmetric."""
-        tangent = self.tangent
-        v = replace(tangent, inverse=tangent.root).fields(x)
+        dual = self.tangent.dual()
+        v = dual.fields(x)
         _, pull = torch.func.vjp(self.landscape.field, self.m.expand(v.shape).contiguous())
-        return replace(tangent, root=tangent.inverse).rows(self.along * v - pull(v)[0])
+        return dual.rows(self.along * v - pull(v)[0])
 
     def precondition(self, x: Tensor) -> Tensor:
         """A symmetric positive approximation of the inverse, of rows (B, K, n)."""
@@ -80,7 +80,9 @@ def hessian_at(landscape: Landscape, m: Tensor) -> Hessian:
         unit = torch.eye(3, dtype=m.dtype, device=m.device).reshape(3, *(1,) * (m.ndim + dim), 3, *(1,) * (-dim - 1))
         turned = apply(unit.expand(3, *m.shape) * landscape.moving)
         # Of uniform directions: what demagnetising factors, anisotropy and fields amount to.
-        own = torch.stack([(landscape.weight * turned[c]).sum(landscape.axes[1:], keepdim=True).select(dim, c) for c in range(3)], dim)
+        own = torch.stack(
+            [(landscape.weight * turned[c]).sum(landscape.axes[1:], keepdim=True).select(dim, c) for c in range(3)], dim
+        )
         shift = (mean - own).clamp(min=SOFTEST)
     return Hessian(m, tangent_at(landscape, m), linear, apply, along, landscape, shift)
 

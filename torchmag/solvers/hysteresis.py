@@ -30,11 +30,13 @@ def hysteresis(
     callback: Callable[[int, Tensor, Tensor], None] | None = None,
     compile: str | bool = "auto",
     progress: bool | None = None,
+    check_stability: bool = False,
+    escape: bool = False,
 ):
     """Minima of the energy at one applied field after another, each from the last one's m.
 
     A state switches where its minimum ends.  At a saddle without any torque (a field exactly against m) it stays for ever,
-    as it would in an experiment without noise: tilt the fields by a degree or so.  The switching field is found to the
+    as it would in an experiment without noise: tilt the fields by a degree or so, or pass escape=True.  The switching field is found to the
     spacing of the fields, and to the tolerance: near it the torque that is left, tolerance * Ms, counts as equilibrium.
 
     Args:
@@ -45,7 +47,7 @@ def hysteresis(
             is added.
         info: also return the list of `Minimization` records, one per field, and go on where the tolerance was not reached.
         callback: called after each field with (index, H, m).
-        t, tolerance, max_steps, method, frozen, params, compile, progress: as in `minimize`.
+        t, tolerance, max_steps, method, frozen, params, compile, progress, check_stability, escape: as in `minimize`.
 
     Returns:
         m at every field, (F, *batch, 3, *nodes), or (m, records).  Gradients are those of each equilibrium, as in `minimize`.
@@ -65,6 +67,7 @@ def hysteresis(
         m, record = minimize(
             energy, m, t=t, tolerance=tolerance, max_steps=max_steps, method=method, frozen=frozen, info=True,
             params={**params, name: H}, compile=compile, progress=False,
+            check_stability=check_stability, escape=escape,
         )  # fmt: skip
         found.append(m)
         records.append(record)

@@ -16,6 +16,7 @@ from torchmag.solvers.bb import BarzilaiBorwein
 from torchmag.solvers.compilation import later_field, require_choice
 from torchmag.solvers.crowd import can_divide, some_values
 from torchmag.solvers.descent import Search, descended, with_bar
+from torchmag.solvers.escape import has_landscape, require_flag, settle
 from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape, require_finite_fields
 from torchmag.solvers.lbfgs import LBFGS
@@ -35,13 +36,16 @@ class Minimization:
         converged: whether the residual of every sample fell below the tolerance.
         residual: max |m x H| / max Ms over nodes (and samples).
         steps: steps taken, of a batch by the sample that took most.
-        evaluations: evaluations of the field (of a batch: of the whole batch).
+        evaluations: evaluations of the field (of a batch: of the whole batch), without those that looked at the curvature.
+        stable: whether m is a minimum: no negative curvature beyond 1e-6 max Ms (1e-4 in float32), see `stability`; None if that was not
+            looked at, or is not known of every sample.
     """
 
     converged: bool
     residual: float
     steps: int
     evaluations: int
+    stable: bool | None = None
 
 
 def minimize(
@@ -59,14 +63,16 @@ def minimize(
     search: Search | None = None,
     compile: str | bool = "auto",
     progress: bool | None = None,
+    check_stability: bool = False,
+    escape: bool = False,
 ):
     """A minimum of the energy near m0, with drives held at time t.
 
     Descends on the product of unit spheres with the field as gradient: no energy in joules is computed, and energy
     differences come from the fields, so that float32 works.  Each sample of a batch has its own steps and stops on its own.
 
-    A state without any torque is an equilibrium and stays, be it a minimum or not (m exactly along a hard axis or against the
-    field): tilt m0 or the field by what the experiment would have.
+    A state without any torque is an equilibrium and stays, be it a minimum or not (m along a hard axis or against the field).  Where no
+    step is made that is looked at, and said.
 
     Args:
         energy: a term or a Sum.
@@ -82,6 +88,9 @@ def minimize(
         callback: called after each step with (step, residual, m).
         search: where it is, kept up to date from step to step; one that has begun goes on where it was.
         compile, progress: as in `solve`.
+        check_stability: also look whether m is a minimum (see `stability`), which takes some tens of evaluations of the field.
+        escape: leave saddles: turn m by 0.1 rad along the direction of the lowest curvature, to the side where the energy falls, and go on,
+            up to ten times.
 
     Returns:
         m, or (m, record).  Its gradient with respect to the parameters is that of the equilibrium (see `implicit`), which does not
@@ -93,6 +102,7 @@ def minimize(
         GradientError: in the backward pass: m is no equilibrium, or the loss depends on a motion that costs no energy.
     Warns:
         ResolutionWarning: the cells are too large for m (see `max_angle`); once for a magnet.
+        StabilityWarning: m is no minimum, where that was looked at.
     """
     if not isinstance(energy, Energy):
         hint = "; give llg.energy" if isinstance(getattr(energy, "energy", None), Energy) else ""
@@ -101,6 +111,9 @@ def minimize(
     tolerance = _tolerance(tolerance, m0.dtype)
     max_steps = as_count("minimize: max_steps", max_steps)
     require_choice(compile, "minimize")
+    check = require_flag(check_stability, "minimize: check_stability") | require_flag(escape, "minimize: escape")
+    if check and not has_landscape(energy):
+        raise TypeError("minimize: check_stability and escape need terms with an energy, and parameters that do not depend on m")
     if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"minimize: method = {method!r}, expected one of {', '.join(METHODS)}")
     if not isinstance(t, Real | Tensor) or not math.isfinite(t):
@@ -120,15 +133,24 @@ def minimize(
         def part(samples, m):
             return make_landscape(energy, some_values(energy, values, samples), m, now, frozen, "minimize")[0]
 
-        part = part if can_divide(energy, values) and energy._compiled_call_impl is None else None
+        alone = can_divide(energy, values)
+        part = part if alone and energy._compiled_call_impl is None else None
         search = search or Search()
         with Bar("minimize", 0, 1, progress) as bar:
             after_step = with_bar(bar, tolerance, callback)
-            found = descended(landscape, part, METHODS[method], start, tolerance, max_steps, after_step, search)
+
+            def descend():
+                return descended(landscape, part, METHODS[method], start, tolerance, max_steps, after_step, search)
+
+            if has_landscape(energy):
+                plain = lambda: make_landscape(energy, values, start, now, frozen, "minimize")[0]
+                found, stable = settle(descend, search, plain, start, tolerance, check, escape, "minimize", alone)
+            else:
+                found, stable = descend(), None
         if later is not None:
             later.end()
     m, residual, at = found["m"], found["residual"], search.at
-    record = Minimization(float(residual.amax()) <= tolerance, float(residual.amax()), at.steps, at.evaluations)
+    record = Minimization(float(residual.amax()) <= tolerance, float(residual.amax()), at.steps, at.evaluations, stable)
     resolved, live = trainable(values), leaves(energy)
     if torch.is_grad_enabled() and (m0.requires_grad or resolved or live):
         field = lambda m, values: energy.field(m, now, values)

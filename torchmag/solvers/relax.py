@@ -1,5 +1,6 @@
 """Relaxation to the equilibrium of overdamped dynamics: downhill where all fields are those of an energy, else by the dynamics itself."""
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from torchmag.solvers.compilation import Later, later_field, nothing_known, requ
 from torchmag.solvers.crowd import can_divide, some_values
 from torchmag.solvers.descent import Descent, Search, descended, with_bar
 from torchmag.solvers.downhill import Downhill
+from torchmag.solvers.escape import has_landscape, require_flag, settle
 from torchmag.solvers.implicit import Balance, attach
 from torchmag.solvers.landscape import make_landscape, require_finite_fields
 from torchmag.solvers.progress import Progress
@@ -43,13 +45,16 @@ class Relaxation:
         converged: whether the residual fell below the tolerance.
         residual: max |m x H| / max Ms over nodes (and samples).
         steps: accepted steps.
-        evaluations: evaluations of the right-hand side.
+        evaluations: evaluations of the right-hand side, without those that looked at the curvature.
+        stable: whether m is a minimum: no negative curvature beyond 1e-6 max Ms (1e-4 in float32), see `stability`; None if that was not
+            looked at, or is not known of every sample.
     """
 
     converged: bool
     residual: float
     steps: int
     evaluations: int
+    stable: bool | None = None
 
 
 def relax(
@@ -65,6 +70,8 @@ def relax(
     search: Progress | None = None,
     compile: str | bool = "auto",
     progress: bool | None = None,
+    check_stability: bool = False,
+    escape: bool = False,
 ):
     """Equilibrium of an LLG: that of its overdamped dynamics, whatever its alpha, with drives held at time t.
 
@@ -83,6 +90,7 @@ def relax(
         callback: called after each step with (step, residual, m).
         search: where it is, kept up to date from step to step; one that has begun goes on where it was.
         compile, progress: as in `solve`.
+        check_stability, escape: as in `minimize`; without torques only (with them `eigenmodes` tells what grows).
 
     Returns:
         m, or (m, record).  Its gradient with respect to the parameters is that of the equilibrium (see `implicit`), which does not
@@ -92,9 +100,16 @@ def relax(
         GradientError: in the backward pass: m is no equilibrium, or the loss depends on a motion that costs no energy.
     Warns:
         ResolutionWarning: the cells are too large for m (see `max_angle`); once for a magnet.
+        StabilityWarning: m is no minimum, where that was looked at: if asked for, or if no step was made.
     """
     require_llg(llg, m0, "relax")
     require_choice(compile, "relax")
+    look = {"check": require_flag(check_stability, "relax: check_stability"), "escape": require_flag(escape, "relax: escape")}
+    if any(look.values()) and not _is_landscape(llg):
+        raise TypeError(
+            "relax: check_stability and escape need terms with an energy, parameters that do not depend on m, and no torques; "
+            "torchmag.eigenmodes(llg, m) tells which modes grow"
+        )
     max_steps = as_count("relax: max_steps", max_steps)
     if tolerance is None:
         tolerance = 1e-6 if m0.dtype == torch.float64 else 1e-4
@@ -112,7 +127,7 @@ def relax(
         m, record, _ = _flow(llg, values, m0, float(t), tolerance, max_steps, callback, search, False)
     else:
         begun = search is not None and search.begun
-        run = _descend if _is_landscape(llg) and not begun else _flow
+        run = functools.partial(_descend, **look) if _is_landscape(llg) and not begun else _flow
         with torch.no_grad(), Bar("relax", 0, 1, progress) as bar:
             after_step = with_bar(bar, tolerance, callback)
             m, record, residual = run(llg, values, m0.detach(), float(t), tolerance, max_steps, after_step, search, compile)
@@ -139,12 +154,10 @@ def _with_gradient(llg, values, m, m0, t, resolved, live, residual, tolerance):
 
 def _is_landscape(llg):
     """Whether every field is that of an energy."""
-    terms = [term for _, term in llg.energy.named_terms()]
-    follows_m = any("m" in drivers for part in (llg.energy.magnet, *terms) for drivers in part._drivers.values())
-    return not len(llg.torques) and not follows_m and all(term.has_energy for term in terms)
+    return not len(llg.torques) and has_landscape(llg.energy)
 
 
-def _descend(llg, values, m0, now, tolerance, max_steps, callback, at, compile):
+def _descend(llg, values, m0, now, tolerance, max_steps, callback, at, compile, check, escape):
     """m, the record, and the residual of each sample, downhill."""
     energy, own, t = llg.energy, values["energy"], as_time(now, "relax", m0)
     m = m0.expand(torch.broadcast_shapes(m0.shape, llg.forward(t, m0, values).shape))
@@ -161,13 +174,19 @@ def _descend(llg, values, m0, now, tolerance, max_steps, callback, at, compile):
     def part(samples, m):
         return make_landscape(energy, some_values(energy, own, samples), m, t, llg.frozen, "relax")[0]
 
-    found = descended(landscape, part if can_divide(energy, own) else None, Downhill, m, tolerance, max_steps, after_step, made)
+    alone = can_divide(energy, own)
+
+    def descend():
+        return descended(landscape, part if alone else None, Downhill, m, tolerance, max_steps, after_step, made)
+
+    plain = lambda: make_landscape(energy, own, m, t, llg.frozen, "relax")[0]
+    found, stable = settle(descend, made, plain, m0.expand_as(m), tolerance, check, escape, "relax", alone)
     if later is not None:
         later.end()
     worst = float(found["residual"].amax())
     return (
         found["m"],
-        Relaxation(worst <= tolerance, worst, made.at.steps, made.at.evaluations),
+        Relaxation(worst <= tolerance, worst, made.at.steps, made.at.evaluations, stable),
         found["residual"].squeeze(landscape.axes),
     )
 

@@ -77,10 +77,14 @@ def stability(
     """
     if isinstance(energy, LLG):
         if len(energy.torques):
-            raise TypeError("stability: the LLG has torques, whose equilibria no energy holds; use torchmag.eigenmodes, which finds growing modes")
+            raise TypeError(
+                "stability: the LLG has torques, whose equilibria no energy holds; use torchmag.eigenmodes, which finds growing modes"
+            )
         energy, frozen = energy.energy, energy.frozen if frozen is None else frozen
     if not isinstance(energy, Energy):
-        raise TypeError(f"stability: energy is a {type(energy).__name__}, expected an energy term, a torchmag.Sum or a torchmag.LLG")
+        raise TypeError(
+            f"stability: energy is a {type(energy).__name__}, expected an energy term, a torchmag.Sum or a torchmag.LLG"
+        )
     check_field(m, energy.magnet, "stability")
     count = as_count("stability: count", count)
     values = energy.prepare(params)
@@ -92,7 +96,9 @@ def stability(
     curvatures, x, left = softest(hessian, count)
     found = as_stability(hessian, curvatures, x, left)
     if not bool((left <= ACCURACY[m.dtype]).all() | (curvatures.abs() * left <= NEUTRAL[m.dtype]).all()):
-        raise ConvergenceError(f"stability: eigenvectors with a relative residual of {float(left.max()):.1e} after {MAX_STEPS} steps", m, found)
+        raise ConvergenceError(
+            f"stability: eigenvectors with a relative residual of {float(left.max()):.1e} after {MAX_STEPS} steps", m, found
+        )
     return found
 
 

@@ -1,6 +1,6 @@
 """Coordinates on the tangent planes of unit vectors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -45,6 +45,10 @@ class Tangent:
         grid = self.first.shape[dim + 1 :]
         first, second = x.transpose(0, 1).reshape(x.shape[1], *self.batch, 2, *grid).unbind(dim + 1)
         return self.inverse * (first.unsqueeze(dim + 1) * self.first + second.unsqueeze(dim + 1) * self.second)
+
+    def dual(self) -> "Tangent":
+        """Coordinates whose rows are those of cotangents: the transposed of `fields`, as `rows` of these; and the other way round."""
+        return replace(self, root=self.inverse, inverse=self.root)
 
     def nodal(self, x: Tensor) -> Tensor:
         """A number for each node, 0-d or (*batch, 1, *nodes), as a row that multiplies others: (B, 1, n)."""
