@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from torchmag.modes.motion import Motion, in_parts
+from torchmag.modes.motion import Motion
+from torchmag.solvers.davidson import combine
 
 # Residuals that make the space grow in a step, and the most steps.
 WORST, MAX_STEPS = 6, 300
@@ -43,8 +44,8 @@ def solve_family(motion: Motion, omega: Tensor, b: Tensor, tolerance: float, tra
         AS = torch.cat([AS, motion.stiff(new, transposed)], 1)
         DS = torch.cat([DS, motion.drag(new, sign)], 1)
         y = _galerkin(S, AS, DS, omega, b)
-        x = in_parts(lambda y: y @ S, y)
-        r = b - in_parts(lambda y: y @ AS, y) - 1j * omega.unsqueeze(-1) * in_parts(lambda y: y @ DS, y)
+        x = combine(S, y.mT)
+        r = b - combine(AS, y.mT) - 1j * omega.unsqueeze(-1) * combine(DS, y.mT)
         left = torch.linalg.vector_norm(r, dim=-1) / scale
         stuck = 0 if float(left.max()) < 0.9 * best else stuck + 1
         best = min(best, float(left.max()))

@@ -58,7 +58,6 @@ def _definite(motion, count, z, with_left):
     """At a minimum; z holds the rows of its zero modes, and zeros."""
     plane = deflated(motion, z)
     block = min(count + GUARD, plane.freedom // 2)
-    accuracy = ACCURACY[z.dtype]
 
     def done(accuracy):
         def enough(theta, left, which):
