@@ -20,7 +20,7 @@ class Plane:
         motion: the whole equation.
         across: orthonormal rows along z and D z, (B, k, n), and zeros; None without any.
         along: orthonormal rows z, and zeros.
-        zero: number of z of each sample, (B).
+        zero: modes with omega = 0 of each sample, (B).
         freedom: dimension of the plane, of the smallest sample.
     """
 
@@ -63,5 +63,6 @@ def deflated(motion: Motion, z: Tensor) -> Plane:
         return Plane(motion, None, z, zero, free)
     rows = torch.cat([z, motion.turn(z)], 1)
     _, size, v = torch.linalg.svd(rows, full_matrices=False)
-    across = v * (size > 1e-6 * size[:, :1]).unsqueeze(-1)
-    return Plane(motion, across, z, zero, free - 2 * used)
+    good = size > 1e-6 * size[:, :1]
+    across = v * good.unsqueeze(-1)
+    return Plane(motion, across, z, good.sum(-1) // 2, free - 2 * used)

@@ -27,7 +27,7 @@ def dense_modes(motion: Motion, count: int, around: Tensor | None, with_left: bo
     mine, x = omega.gather(1, order), take(right)
     if motion.symmetric and not motion.damped:
         # To rounding they neither decay nor grow, but at saddles.
-        flat = mine.imag.abs() <= 1e-6 * mine.real.abs()
+        flat = mine.imag.abs() <= {torch.float64: 1e-6, torch.float32: 1e-3}[like.dtype] * mine.real.abs()
         mine = torch.complex(mine.real, torch.where(flat, 0, mine.imag))
     left = None
     if with_left:

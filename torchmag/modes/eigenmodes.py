@@ -34,7 +34,8 @@ class Modes:
             with p_n the share of a node in the moment that moves: a circular precession has |v| = 1.  Phase: the largest number is real
             and positive.  A mode that does not precess (Re f = 0) has mean square 1 instead.
         residuals: |A v + i omega D v| / (|A v| + |omega D v|), (*batch, count).
-        zero_modes: motions that cost no energy (|f| below 3e-6 gamma Ms / 2 pi; 3e-3 in float32), which are left out: (*batch).
+        zero_modes: modes without frequency and decay, of motions that cost no energy (|f| below 3e-6 gamma Ms / 2 pi, 3e-3 in float32), which
+            are left out: (*batch).
     """
 
     frequencies: Tensor
@@ -102,7 +103,9 @@ def eigenmodes(
         found = find_modes(motion, count, shift, needs)
         vectors = normalised(motion, found.right)
     batch = setting.m.shape[: setting.m.ndim + setting.landscape.axes[0]]
-    frequencies = (found.omega * motion.unit.unsqueeze(-1) / (2 * math.pi)).reshape(*batch, -1)
+    omega = found.omega
+    omega = torch.complex(torch.where(omega.real.abs() <= 1e-9 * omega.abs(), 0, omega.real), omega.imag)
+    frequencies = (omega * motion.unit.unsqueeze(-1) / (2 * math.pi)).reshape(*batch, -1)
     if needs:
         frequencies, vectors = attach(setting, motion, found, frequencies, vectors, m)
     modes = Modes(frequencies, vectors, found.residual.reshape(*batch, -1), found.zero.reshape(batch))

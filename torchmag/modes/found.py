@@ -15,7 +15,7 @@ class Found:
         right: rows that ring, (B, p, n).
         left: rows of the transposed equation, for gradients; None where they were not asked for.
         residual: |A v + i omega D v| / (|A v| + |omega D v|), (B, p).
-        zero: motions that cost no energy and are left out, (B).
+        zero: modes with omega = 0, which are left out, (B).
         beyond: omega of the next modes, as far as they are known, (B, any).
     """
 

@@ -62,7 +62,7 @@ def _krylov(motion, s, count, around, accuracy, zero, transposed):
         omega, y = omega.gather(1, order), y.gather(2, order.unsqueeze(1).expand_as(y))
         best, none = lowest(omega[:, :wanted], count + 1, around, zero[like.dtype])
         best, beyond = best[:, :count], omega.gather(1, best)[:, count:]
-        left = ((row.to(y) * y).sum(1).abs() / theta.gather(1, order).abs()).gather(1, best)
+        left = ((row.to(y).unsqueeze(-1) * y).sum(1).abs() / theta.gather(1, order).abs()).gather(1, best)
         if bool((left <= accuracy).all()) and bool(torch.isfinite(omega.gather(1, best)).all()):
             break
         Q = _basis(y[:, :, :wanted], V.is_complex())
