@@ -25,12 +25,17 @@ def dot(n):
 
 def lowest(disk, Ku, count=1):
     """Equilibrium and modes."""
-    energy = tm.Exchange(disk, 1.3e-11) + tm.Demag(disk) + tm.Zeeman(disk, (3e4, 0.0, 0.0)) + tm.UniaxialAnisotropy(disk, Ku, (1, 0, 0))
+    energy = (
+        tm.Exchange(disk, 1.3e-11)
+        + tm.Demag(disk)
+        + tm.Zeeman(disk, (3e4, 0.0, 0.0))
+        + tm.UniaxialAnisotropy(disk, Ku, (1, 0, 0))
+    )
     m = tm.minimize(energy, tm.uniform(disk.mesh, (1, 0.05, 0), **SI), tolerance=1e-9)
     return m, tm.eigenmodes(tm.LLG(energy, alpha=0.01), m, count)
 
 
-def main(n=30, target=5e9, steps=8):
+def main(n=24, target=5e9, steps=8):
     """The modes before and after, Ku in J/m^3 (n, n), and the frequency at every step, Hz."""
     disk = dot(n)
     Ku = torch.zeros(n, n, **SI)
@@ -58,7 +63,11 @@ def picture(disk, before, after, Ku, history, out):
     figure, axes = plt.subplots(2, 7, figsize=(13, 4.2), layout="constrained")
     for row, modes, name in zip(axes, (before, after), ("before", "after")):
         for k, ax in enumerate(row[:6]):
-            shown = modes.vectors[k].real[2] if modes.vectors[k].real[2].abs().max() > modes.vectors[k].imag[2].abs().max() else modes.vectors[k].imag[2]
+            shown = (
+                modes.vectors[k].real[2]
+                if modes.vectors[k].real[2].abs().max() > modes.vectors[k].imag[2].abs().max()
+                else modes.vectors[k].imag[2]
+            )
             ax.imshow(shown.T / shown.abs().max(), origin="lower", cmap="RdBu", vmin=-1, vmax=1)
             ax.set(title=f"{float(modes.frequencies[k].real) / 1e9:.3f} GHz", xticks=[], yticks=[], ylabel=name if not k else "")
     image = axes[1, 6].imshow(torch.where(disk.fraction > 0, Ku, torch.nan).T / 1e3, origin="lower")

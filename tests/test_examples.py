@@ -141,3 +141,10 @@ def test_ubermag_standard_problem_4(tmp_path, monkeypatch):
     (crossing, _, m), (_, _, expected) = found["notebook"], found["program"]
     assert crossing == pytest.approx(138.5e-12, rel=0.02)
     assert abs(m - expected).max() < 1e-4
+
+
+def test_dot_modes():
+    example = load("dot_modes")
+    _, before, after, Ku, history = example.main(n=10, steps=6)
+    assert float(after.frequencies[0].real) == pytest.approx(5e9, rel=1e-3) and history[0] < 4e9
+    assert float(before.frequencies[0].real) == history[0] and bool((Ku > -1e4).all())

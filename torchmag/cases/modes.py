@@ -104,12 +104,16 @@ def resonance() -> list[Row]:
 def peak(x: Tensor, y: Tensor) -> float:
     """Of the parabola through all points."""
     u = (x - x.mean()) / (x[-1] - x[0])
-    a, b, _ = torch.linalg.lstsq(torch.stack([u * u, u, torch.ones_like(u)], -1), (y / y.max()).unsqueeze(-1)).solution[:, 0].tolist()
+    a, b, _ = (
+        torch.linalg.lstsq(torch.stack([u * u, u, torch.ones_like(u)], -1), (y / y.max()).unsqueeze(-1)).solution[:, 0].tolist()
+    )
     return float(x.mean() - b / (2 * a) * (x[-1] - x[0]))
 
 
 CASES = (
-    Case("MOD-01", "Kittel frequencies of single cells by eigenmodes", "Kittel, Phys. Rev. 73, 155; Aharoni, JAP 83, 3432", kittel),
+    Case(
+        "MOD-01", "Kittel frequencies of single cells by eigenmodes", "Kittel, Phys. Rev. 73, 155; Aharoni, JAP 83, 3432", kittel
+    ),
     Case("MOD-02", "exchange modes through a film", "exact on the nodes; (n pi / L)^2", film),
     Case(
         "MOD-03",

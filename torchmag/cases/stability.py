@@ -116,7 +116,11 @@ def curvatures() -> list[Row]:
         ("easy axis", spin(NONE, (0, 0, 1), AXIAL), 2 * KU / unit),
         ("hard axis", spin(NONE, (1, 0, 0), AXIAL), -2 * KU / unit),
         ("against a field", spin((0, 0, -8e4), (0, 0, 1)), -8e4),
-        ("uniform chiral ring", chiral(1e-3, KU), 2 * min(KU + A * k * k - 1e-3 * k for k in (2 * math.pi * n / (120 * NM) for n in range(5))) / unit),
+        (
+            "uniform chiral ring",
+            chiral(1e-3, KU),
+            2 * min(KU + A * k * k - 1e-3 * k for k in (2 * math.pi * n / (120 * NM) for n in range(5))) / unit,
+        ),
     ):
         got = float(tm.stability(energy, m).curvatures[0])
         rows.append(relative(f"lowest curvature, {name}", got, expected, 1e-6, "A/m"))
