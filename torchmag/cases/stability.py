@@ -52,7 +52,7 @@ def chiral(D: float, Ku: float, helix: bool = False) -> tuple[tm.Energy, Tensor]
     magnet = wire(60, 2 * NM, MS, periodic=True)
     energy = tm.Exchange(magnet, A) + tm.BulkDMI(magnet, D) + tm.UniaxialAnisotropy(magnet, Ku, (1, 0, 0))
     turn = 2 * math.pi * at_nodes(magnet)[0] / (120 * NM)
-    return energy, tm.minimize(energy, angles(turn, axis="y", to="z") if helix else uniform(magnet, (1, 0, 0)))
+    return energy, tm.minimize(energy, angles(turn, axis="y", to="z")) if helix else uniform(magnet, (1, 0, 0))
 
 
 def disk(bump: float) -> tuple[tm.Energy, Tensor]:
@@ -104,7 +104,7 @@ def known() -> list[Row]:
     rows = []
     for name, make, expected in [(n, f, 1) for n, f in MINIMA.items()] + [(n, f, 0) for n, f in SADDLES.items()]:
         energy, m = make()
-        rows.append(Row(name, int(tm.stability(energy, m).stable), expected, 0))
+        rows.append(Row(name, int(tm.stability(energy, m).stable), expected, 0.5))
     return rows
 
 
