@@ -63,11 +63,8 @@ def picture(disk, before, after, Ku, history, out):
     figure, axes = plt.subplots(2, 7, figsize=(13, 4.2), layout="constrained")
     for row, modes, name in zip(axes, (before, after), ("before", "after")):
         for k, ax in enumerate(row[:6]):
-            shown = (
-                modes.vectors[k].real[2]
-                if modes.vectors[k].real[2].abs().max() > modes.vectors[k].imag[2].abs().max()
-                else modes.vectors[k].imag[2]
-            )
+            v = modes.vectors[k, 2]
+            shown = v.real if v.real.abs().max() > v.imag.abs().max() else v.imag
             ax.imshow(shown.T / shown.abs().max(), origin="lower", cmap="RdBu", vmin=-1, vmax=1)
             ax.set(title=f"{float(modes.frequencies[k].real) / 1e9:.3f} GHz", xticks=[], yticks=[], ylabel=name if not k else "")
     image = axes[1, 6].imshow(torch.where(disk.fraction > 0, Ku, torch.nan).T / 1e3, origin="lower")
