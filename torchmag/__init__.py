@@ -79,7 +79,7 @@ from torchmag.torques import Slonczewski, SpinOrbit, ZhangLi
 
 def __getattr__(name):
     # Submodules with imports of their own (matplotlib, h5py) load when they are first named.
-    if name in ("io", "plot", "testing"):
+    if name in ("io", "mx3", "plot", "testing"):
         return importlib.import_module(f"torchmag.{name}")
     known = {own.lower(): own for own in globals() if not own.startswith("_")}
     close = [known[own] for own in difflib.get_close_matches(name.lower(), known)]

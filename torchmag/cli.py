@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from torchmag import cases, cli_bench, cli_files
+from torchmag import cases, cli_bench, cli_files, cli_mx3
 from torchmag.cases import report
 
 
@@ -16,6 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_validate(commands)
     _add_run(commands)
     cli_bench.add_command(commands)
+    cli_mx3.add_command(commands)
     cli_files.add_commands(commands)
     options = parser.parse_args(arguments)
     try:

@@ -155,10 +155,10 @@ def _data(file, header: Header, left: int) -> np.ndarray:
         values = np.empty(header.count, dtype)
         file.readinto(values)
         values = values.astype(dtype.newbyteorder("="), copy=False)
-        rest = file.readline(16)
-        if rest.strip():
-            raise OVFError(f"{rest!r} after {header.count} numbers, expected a line break")
-        rest = []
+        rest = file.readline(64)
+        if rest.strip() and not rest.startswith(b"# End"):  # mumax3 puts no line break between them
+            raise OVFError(f"{rest[:16]!r} after {header.count} numbers, expected a line break")
+        rest = [rest] if rest.strip() else []
     _trailer(file, rest, form)
     if not np.isfinite(values).all():
         raise OVFError("values that are not finite")
