@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from torchmag.mx3.kinds import Setting, convert, is_live, kind_of, to_bool, to_float
 from torchmag.mx3.script_error import Exit, ScriptError, TimeLimit
-from torchmag.mx3.syntax import Assign, Binary, Block, Call, Index, Literal, Member, Name
+from torchmag.mx3.syntax import Assign, Binary, Block, Call, Literal, Member, Name
 from torchmag.mx3.values import Function, Scriptable, Slice, Thunk, Vector, divided, shown
 
 
@@ -169,7 +169,8 @@ class Interpreter:
             return is_live(self.names.get(node.name))
         parts = [part for part in vars(node).values() if hasattr(part, "position")]
         parts += node.arguments if isinstance(node, Call) else ()
-        return any([self._collect(part, used) for part in parts])
+        found = [self._collect(part, used) for part in parts]
+        return any(found)
 
     def _variable(self, name):
         return next((scope[name] for scope in reversed(self.scopes) if name in scope), None)

@@ -12,6 +12,8 @@ FIXED = {1: "euler", 2: "heun", 3: "bosh3", 4: "rk4", 5: "dopri5", 6: "dopri5"}
 STAGES = {"dopri5": 6, "gyro5": 7, "euler": 1, "heun": 2, "bosh3": 3, "rk4": 4}
 # Of the fastest precession, in a step with a temperature: rad.
 THERMAL_ANGLE = 0.2
+# Steps of MaxDt, once free ones would be longer, before free ones are tried again.
+FEW = 10
 
 
 class Runner:
@@ -113,7 +115,7 @@ class Runner:
             raise ValueError("the Euler method has fixed steps; set FixDt")
         if step is None or self.solver == -1:
             return {"method": "bosh3" if self.solver == 3 else "gyro5", "rtol": 0.0, "atol": self.max_err}
-        return {"method": FIXED[self.solver], "step": step}
+        return {"method": "gyro5" if fixed else FIXED[self.solver], "step": step}
 
     def _go(self, end, stop=lambda: False):
         world, fixed = self.world, None
@@ -126,18 +128,23 @@ class Runner:
             passage = Passage(self, stop, fixed)
             options = self._options(physics, fixed)
             until = end if end < math.inf else world.t + 1e-6
+            if fixed:
+                # A few steps at a time: what follows may need shorter ones.
+                until = min(until, world.t + FEW * fixed)
             with self._watched():
                 sim = tm.Simulation(physics.llg, self._start(), t=world.t, progress=False, compile=world.compile, **options)
                 passage.stages = STAGES[options["method"]]
                 result = sim.run(until, stop=passage)
             if physics.llg.temperature is not None:
                 world.thermal_steps = int(physics.llg.temperature.steps)
+            fixed = self.max_dt if passage.too_long else None
             if passage.too_long:
-                fixed = self.max_dt
-            elif result.ended_by == "until" and end < math.inf:
-                world.t = end
-                return
-            elif passage.stopped:
+                continue
+            if result.ended_by == "until":
+                world.t = until
+                if until >= end:
+                    return
+            if passage.stopped:
                 return
 
     def _idle(self, end, stop):
@@ -174,9 +181,9 @@ class Passage:
             function()
         world.schedule.due(t)
         world.check_time()
-        moved = any([function() for function in world.post_steps])
+        moved = [function() for function in world.post_steps]
         self.stopped = bool(self.stop())
-        return torch.tensor(moved or self.stopped)
+        return torch.tensor(any(moved) or self.stopped)
 
 
 class Warned:

@@ -88,7 +88,7 @@ def run(
         _close(world, f"//{error}")
         raise
     except RecursionError:
-        error = ScriptError("nested too deeply")
+        error = ScriptError("nested too deeply", (1, 1))
         error.file = str(path)
         raise error from None
     finally:

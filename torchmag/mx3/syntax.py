@@ -10,7 +10,8 @@ from torchmag.mx3.script_error import ScriptError
 
 BINARY = ({"||"}, {"&&"}, {"==", "!=", "<", "<=", ">", ">="}, {"+", "-"}, {"*", "/", "%"})
 ASSIGN = {":=", "=", "+=", "-=", "*=", "/=", "%="}
-DEEPEST = 200
+# Of brackets and blocks in each other; a level takes about ten of Python's calls.
+DEEPEST = 60
 
 
 @dataclass(frozen=True)

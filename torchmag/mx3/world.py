@@ -86,7 +86,6 @@ class World:
             self.m.before_renewal()
         self.grid.set(n, size, pbc)
         if self.grid.ready:
-            self.grid.mesh
             self.geometry.renew()
             self.regions.renew()
             if old is not None:

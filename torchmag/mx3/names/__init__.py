@@ -2,7 +2,7 @@
 
 import difflib
 
-from torchmag.mx3.names import custom, drives, extensions, files, fields, mathematics, running, space
+from torchmag.mx3.names import custom, drives, extensions, fields, files, mathematics, running, space
 
 ROOMS = (mathematics, space, drives, fields, custom, running, files, extensions)
 

@@ -5,7 +5,7 @@ import torch
 from torchmag.mx3.quantity import Cropped, Quantity, RunningAverage, combined, shifted
 from torchmag.mx3.values import Function, Vector
 
-Q, F, I = "quantity", "float", "int"
+Q, F, N = "quantity", "float", "int"
 
 
 def names(world) -> dict[str, object]:
@@ -102,7 +102,7 @@ def _combinations(world):
         ("ConstVector", lambda *v: Constant(world, v), (F, F, F)),
         ("Add", add, (Q, Q)), ("Madd", madd, (Q, Q, F, F)), ("Mul", mul, (Q, Q)), ("Div", div, (Q, Q)), ("Dot", dot, (Q, Q)),
         ("Cross", cross, (Q, Q)), ("Normalized", normalized, (Q,)), ("MulMV", matrix, (Q, Q, Q, Q)), ("Masked", masked, (Q, "shape")),
-        ("Shifted", shift, (Q, I, I, I)), ("RunningAverage", RunningAverage, (Q,)), ("Sum", sum_scalar, (Q,)),
+        ("Shifted", shift, (Q, N, N, N)), ("RunningAverage", RunningAverage, (Q,)), ("Sum", sum_scalar, (Q,)),
         ("SumVector", sum_vector, (Q,)),
     )  # fmt: skip
 
@@ -120,12 +120,12 @@ def _crops(world):
         return Cropped(a, tuple(where.amin(0).tolist()), tuple((where.amax(0) + 1).tolist()))
 
     return (
-        ("Crop", crop, (Q, I, I, I, I, I, I)),
-        ("CropX", lambda a, i, j: crop(a, i, j, 0, n()[1], 0, n()[2]), (Q, I, I)),
-        ("CropY", lambda a, i, j: crop(a, 0, n()[0], i, j, 0, n()[2]), (Q, I, I)),
-        ("CropZ", lambda a, i, j: crop(a, 0, n()[0], 0, n()[1], i, j), (Q, I, I)),
-        ("CropLayer", lambda a, i: crop(a, 0, n()[0], 0, n()[1], i, i + 1), (Q, I)),
-        ("CropRegion", crop_region, (Q, I)),
+        ("Crop", crop, (Q, N, N, N, N, N, N)),
+        ("CropX", lambda a, i, j: crop(a, i, j, 0, n()[1], 0, n()[2]), (Q, N, N)),
+        ("CropY", lambda a, i, j: crop(a, 0, n()[0], i, j, 0, n()[2]), (Q, N, N)),
+        ("CropZ", lambda a, i, j: crop(a, 0, n()[0], 0, n()[1], i, j), (Q, N, N)),
+        ("CropLayer", lambda a, i: crop(a, 0, n()[0], 0, n()[1], i, i + 1), (Q, N)),
+        ("CropRegion", crop_region, (Q, N)),
     )
 
 

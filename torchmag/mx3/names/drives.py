@@ -3,7 +3,7 @@
 from torchmag.mx3.kinds import Setting, convert
 from torchmag.mx3.values import Function
 
-F, I = "float", "int"
+F, N = "float", "int"
 
 
 def names(world) -> dict[str, object]:
@@ -16,7 +16,7 @@ def names(world) -> dict[str, object]:
 SWITCHES = (
     ("EnableDemag", "enable_demag", "bool"), ("DoPrecess", "precess", "bool"), ("OpenBC", "open_bc", "bool"), ("GammaLL", "gamma", F),
     ("DisableZhangLiTorque", "no_zhang_li", "bool"), ("DisableSlonczewskiTorque", "no_slonczewski", "bool"),
-    ("FixedLayerPosition", "fixed_layer_side", I),
+    ("FixedLayerPosition", "fixed_layer_side", N),
 )  # fmt: skip
 
 
@@ -55,10 +55,10 @@ def _functions(world):
         world.changed("terms")
 
     rows = (
-        ("ext_ScaleExchange", couple(world.exchange_pairs, "scale"), (I, I, F)),
-        ("ext_InterExchange", couple(world.exchange_pairs, "set"), (I, I, F)),
-        ("ext_ScaleDind", couple(world.dmi_pairs, "scale"), (I, I, F)),
-        ("ext_InterDind", couple(world.dmi_pairs, "set"), (I, I, F)),
-        ("ThermSeed", seed, (I,)),
+        ("ext_ScaleExchange", couple(world.exchange_pairs, "scale"), (N, N, F)),
+        ("ext_InterExchange", couple(world.exchange_pairs, "set"), (N, N, F)),
+        ("ext_ScaleDind", couple(world.dmi_pairs, "scale"), (N, N, F)),
+        ("ext_InterDind", couple(world.dmi_pairs, "set"), (N, N, F)),
+        ("ThermSeed", seed, (N,)),
     )
     return {name: Function(name, call, kinds) for name, call, kinds in rows}

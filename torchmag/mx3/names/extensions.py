@@ -12,7 +12,7 @@ from torchmag.mx3.script_error import Unsupported
 from torchmag.mx3.surface_charge import compensation
 from torchmag.mx3.values import Function
 
-F, I, S = "float", "int", "string"
+F, N, S = "float", "int", "string"
 
 
 def names(world) -> dict[str, object]:
@@ -56,8 +56,8 @@ def _grains(world):
         cut["shape"] = convert(thunk(), "bool")
 
     return {
-        "ext_makegrains": Function("ext_makegrains", grains, (F, I, I)),
-        "ext_make3dgrains": Function("ext_make3dgrains", grains_3d, (F, I, I, "shape", I)),
+        "ext_makegrains": Function("ext_makegrains", grains, (F, N, N)),
+        "ext_make3dgrains": Function("ext_make3dgrains", grains_3d, (F, N, N, "shape", N)),
         "ext_grainCutShape": Setting(lambda: cut["shape"], assign),
     }
 
@@ -105,12 +105,12 @@ def _following(world):
         return Setting(lambda: bubble[key], assign)
 
     return {
-        "ext_centerWall": Function("ext_centerWall", wall, (I,)),
-        "ext_centerWallInRegion": Function("ext_centerWallInRegion", lambda number, c: wall_in_region(c, number), (I, I)),
-        "ext_centerWallInLayer": Function("ext_centerWallInLayer", lambda layer, c: wall_in_layer(c, layer), (I, I)),
+        "ext_centerWall": Function("ext_centerWall", wall, (N,)),
+        "ext_centerWallInRegion": Function("ext_centerWallInRegion", lambda number, c: wall_in_region(c, number), (N, N)),
+        "ext_centerWallInLayer": Function("ext_centerWallInLayer", lambda layer, c: wall_in_layer(c, layer), (N, N)),
         "ext_centerBubble": Function("ext_centerBubble", center_bubble, ()),
         "ClearPostSteps": Function("ClearPostSteps", clear, ()),
-        "ext_rmSurfaceCharge": Function("ext_rmSurfaceCharge", remove_charge, (I, F, F)),
+        "ext_rmSurfaceCharge": Function("ext_rmSurfaceCharge", remove_charge, (N, F, F)),
         "ext_BubbleMz": setting("mz", F),
         "ext_BackGroundTilt": setting("tilt", F),
         "ext_enableCenterBubbleX": setting("x", "bool"),

@@ -6,7 +6,7 @@ from torchmag.mx3.kinds import Setting, convert
 from torchmag.mx3.output import FORMATS, PICTURES
 from torchmag.mx3.values import FromFile, Function, new_slice
 
-Q, F, I, S = "quantity", "float", "int", "string"
+Q, F, N, S = "quantity", "float", "int", "string"
 
 
 def names(world) -> dict[str, object]:
@@ -98,10 +98,10 @@ def _reading(world):
 
     rows = (
         ("LoadFile", world.read, (S,)),
-        ("FunctionFromDatafile", from_file, (S, I, I, S)),
-        ("NewSlice", new_slice, (I, I, I, I)),
-        ("NewVectorMask", lambda *n: new_slice(3, *n), (I, I, I)),
-        ("NewScalarMask", lambda *n: new_slice(1, *n), (I, I, I)),
+        ("FunctionFromDatafile", from_file, (S, N, N, S)),
+        ("NewSlice", new_slice, (N, N, N, N)),
+        ("NewVectorMask", lambda *n: new_slice(3, *n), (N, N, N)),
+        ("NewScalarMask", lambda *n: new_slice(1, *n), (N, N, N)),
     )
     return {name: Function(name, call, kinds) for name, call, kinds in rows}
 

@@ -18,12 +18,6 @@ ONE = {
     "heaviside": lambda x: 1.0 if x > 0 else 0.0 if x < 0 else 0.5,
     "norm": lambda x: math.exp(-x * x / 2) / math.sqrt(2 * math.pi),
 }  # fmt: skip
-BESSEL = {
-    "j0": torch.special.bessel_j0,
-    "j1": torch.special.bessel_j1,
-    "y0": torch.special.bessel_y0,
-    "y1": torch.special.bessel_y1,
-}
 TWO = {
     "atan2": math.atan2, "hypot": math.hypot, "max": max, "min": min, "mod": math.fmod, "remainder": math.remainder,
 }  # fmt: skip
@@ -34,15 +28,18 @@ def names(world) -> dict[str, object]:
     generator = random.Random(0)
     found = {name: Function(name, _checked(f), ("float",)) for name, f in ONE.items()}
     found |= {name: Function(name, _checked(f), ("float", "float")) for name, f in TWO.items()}
-    found |= {name: Function(name, _bessel(f), ("float",)) for name, f in BESSEL.items()}
     constants = {"pi": math.pi, "inf": math.inf, "mu0": 4e-7 * math.pi, "true": True, "false": False}
     own = (
         ("pow", _power, ("float", "float")),
         ("pow10", lambda n: 10.0**n, ("int",)),
         ("ilogb", lambda x: math.frexp(x)[1] - 1, ("float",)),
         ("ldexp", math.ldexp, ("float", "int")),
-        ("jn", lambda n, x: _bessel_n(BESSEL["j0"], BESSEL["j1"], n, x), ("int", "float")),
-        ("yn", lambda n, x: _bessel_n(BESSEL["y0"], BESSEL["y1"], n, x), ("int", "float")),
+        ("j0", lambda x: _bessel_j(0, x), ("float",)),
+        ("j1", lambda x: _bessel_j(1, x), ("float",)),
+        ("jn", _bessel_j, ("int", "float")),
+        ("y0", lambda x: _bessel_y(0, x), ("float",)),
+        ("y1", lambda x: _bessel_y(1, x), ("float",)),
+        ("yn", _bessel_y, ("int", "float")),
         ("isNaN", math.isnan, ("float",)),
         ("isInf", lambda x, sign: math.isinf(x) and (sign == 0 or (x > 0) == (sign > 0)), ("float", "int")),
         ("vector", Vector, ("float", "float", "float")),
@@ -88,23 +85,23 @@ def _bessel(function):
     return lambda x: float(function(torch.tensor(x, dtype=torch.float64)))
 
 
-def _bessel_n(zero, one, n, x):
-    """By the upward recurrence; for orders above x by Miller's, downward."""
-    if n < 0:
-        return (-1) ** n * _bessel_n(zero, one, -n, x)
-    low, high = _bessel(zero)(x), _bessel(one)(x)
-    if n == 0 or x == 0:
-        return low if n == 0 else 0.0
-    if n > abs(x) and zero is BESSEL["j0"]:
-        after, now, found, total = 0.0, 1e-30, 0.0, 0.0
-        for k in range(2 * ((n + int(math.sqrt(40 * n))) // 2), 0, -1):
-            after, now = now, 2 * k / x * now - after
-            found = now if k - 1 == n else found
-            total += 2 * now if (k - 1) % 2 == 0 and k > 1 else now if k == 1 else 0.0
-        return found / total
-    for k in range(1, n):
-        low, high = high, 2 * k / x * high - low
-    return high
+def _bessel_j(n, x):
+    """J_n by Bessel's integral over a period, for which the trapezoidal rule converges exponentially."""
+    if not abs(x) + abs(n) < 1e6:
+        return math.nan
+    count = 64 + 2 * int(abs(x) + abs(n))
+    angle = 2 * math.pi * torch.arange(count, dtype=torch.float64) / count
+    return float(torch.cos(n * angle - x * torch.sin(angle)).mean())
+
+
+def _bessel_y(n, x):
+    """Y_n by the upward recurrence."""
+    low, high = _bessel(torch.special.bessel_y0)(x), _bessel(torch.special.bessel_y1)(x)
+    if n == 0:
+        return low
+    for k in range(1, min(abs(n), 10_000)):
+        low, high = high, 2 * k / x * high - low if x else -math.inf
+    return high * (-1) ** n if n < 0 else high
 
 
 def _sprint(*values):

@@ -8,7 +8,7 @@ from torchmag.mx3.running import FIXED
 from torchmag.mx3.script_error import Exit
 from torchmag.mx3.values import Function
 
-F, I = "float", "int"
+F, N = "float", "int"
 
 
 def names(world) -> dict[str, object]:
@@ -36,11 +36,11 @@ def _functions(world):
     record = world.record
     rows = (
         ("Run", record.wrap("run", runner.run), (F,)),
-        ("Steps", record.wrap("steps", runner.steps), (I,)),
+        ("Steps", record.wrap("steps", runner.steps), (N,)),
         ("RunWhile", record.wrap("run_while", run_while), ("thunk",)),
         ("Relax", record.wrap("relax", runner.relax), ()),
         ("Minimize", record.wrap("minimize", runner.minimize), ()),
-        ("SetSolver", set_solver, (I,)),
+        ("SetSolver", set_solver, (N,)),
         ("Exit", leave, ()),
         ("ext_EnableUnsafe", lambda: None, ()),
     )
@@ -80,7 +80,7 @@ def _settings(world):
     return {
         "t": number(world, "t", kind=F),
         "dt": Setting(lambda: world.dt, None, live=True),
-        "step": number(world, "step", 0, kind=I),
+        "step": number(world, "step", 0, kind=N),
         "NEval": Setting(lambda: evaluations, None, live=True),
         "LastErr": Setting(lambda: error, None, live=True),
         "PeakErr": Setting(lambda: peak, None, live=True),
@@ -91,7 +91,7 @@ def _settings(world):
         "MinDt": kept("min_dt"),
         "Headroom": kept("headroom"),
         "MinimizerStop": kept("minimizer_stop"),
-        "MinimizerSamples": kept("minimizer_samples", I),
+        "MinimizerSamples": kept("minimizer_samples", N),
         "DemagAccuracy": kept("demag_accuracy"),
     }
 
@@ -120,8 +120,8 @@ def _window(world):
     total = Number(world, "TotalShift", "m", lambda: -window.position())
     total_y = Number(world, "TotalYShift", "m", lambda: -window.position(1))
     return {
-        "Shift": Function("Shift", shift(0), (I,)),
-        "YShift": Function("YShift", shift(1), (I,)),
+        "Shift": Function("Shift", shift(0), (N,)),
+        "YShift": Function("YShift", shift(1), (N,)),
         "TotalShift": Setting(lambda: total, None, live=True),
         "TotalYShift": Setting(lambda: total_y, None, live=True),
         "ShiftMagL": edge("L"), "ShiftMagR": edge("R"), "ShiftMagU": edge("U"), "ShiftMagD": edge("D"),

@@ -10,7 +10,7 @@ from torchmag.mx3.kinds import Setting, convert
 from torchmag.mx3.shapes import Shape
 from torchmag.mx3.values import Function, Vector
 
-F, I = "float", "int"
+F, N = "float", "int"
 
 
 def names(world) -> dict[str, object]:
@@ -39,12 +39,12 @@ def _mesh(world):
         return Vector(*((i - 0.5 * (count - 1)) * d - s for i, count, d, s in zip((x, y, z), n, h, shift)))
 
     return _functions(
-        ("SetGridSize", lambda *n: world.set_mesh(n=n), (I, I, I)),
+        ("SetGridSize", lambda *n: world.set_mesh(n=n), (N, N, N)),
         ("SetCellSize", lambda *h: world.set_mesh(size=h), (F, F, F)),
-        ("SetPBC", lambda *images: world.set_mesh(pbc=images), (I, I, I)),
-        ("SetMesh", set_mesh, (I, I, I, F, F, F, I, I, I)),
+        ("SetPBC", lambda *images: world.set_mesh(pbc=images), (N, N, N)),
+        ("SetMesh", set_mesh, (N, N, N, F, F, F, N, N, N)),
         ("SetGeom", world.set_geometry, ("shape",)),
-        ("Index2Coord", index_to_coord, (I, I, I)),
+        ("Index2Coord", index_to_coord, (N, N, N)),
     ) | {
         "EdgeSmooth": Setting(lambda: world.geometry.smooth, set_smooth),
         "geom": Setting(lambda: world.geometry, None, live=True),
@@ -80,11 +80,11 @@ def _shapes(world):
         ("XRange", lambda a, b: shapes.between(0, a, b), (F, F)),
         ("YRange", lambda a, b: shapes.between(1, a, b), (F, F)),
         ("ZRange", lambda a, b: shapes.between(2, a, b), (F, F)),
-        ("Layers", layers, (I, I)),
-        ("Layer", lambda i: layers(i, i + 1), (I,)),
-        ("Cell", cell, (I, I, I)),
+        ("Layers", layers, (N, N)),
+        ("Layer", lambda i: layers(i, i + 1), (N,)),
+        ("Cell", cell, (N, N, N)),
         ("ImageShape", lambda name: _image(world, name), ("string",)),
-        ("GrainRoughness", lambda *given: _roughness(world, *given), (F, F, F, I)),
+        ("GrainRoughness", lambda *given: _roughness(world, *given), (F, F, F, N)),
     )
 
 
@@ -123,9 +123,9 @@ def _regions(world):
         world.regions.methods["setcell"][0](world.regions, x, y, z, number)
 
     return _functions(
-        ("DefRegion", world.regions.define, (I, "shape")),
-        ("RedefRegion", world.regions.redefine, (I, I)),
-        ("DefRegionCell", define_cell, (I, I, I, I)),
+        ("DefRegion", world.regions.define, (N, "shape")),
+        ("RedefRegion", world.regions.redefine, (N, N)),
+        ("DefRegionCell", define_cell, (N, N, N, N)),
     ) | {"regions": Setting(lambda: world.regions, None, live=True), "m": Setting(lambda: world.m, world.m.assign, live=True)}
 
 
@@ -135,15 +135,15 @@ def _states(world):
     wall = lambda *v: configurations.vortex_wall(*v, core(), world.grid.n[1] * size()[1])
     return _functions(
         ("Uniform", configurations.uniform, (F, F, F)),
-        ("Vortex", lambda c, p: configurations.vortex(c, p, core()), (I, I)),
-        ("AntiVortex", lambda c, p: configurations.vortex(c, p, core(), -1), (I, I)),
-        ("VortexWall", wall, (F, F, I, I)),
+        ("Vortex", lambda c, p: configurations.vortex(c, p, core()), (N, N)),
+        ("AntiVortex", lambda c, p: configurations.vortex(c, p, core(), -1), (N, N)),
+        ("VortexWall", wall, (F, F, N, N)),
         ("TwoDomain", lambda *v: configurations.two_domain(v, 2 * size()[0]), (F,) * 9),
-        ("NeelSkyrmion", lambda c, p: configurations.skyrmion(c, p, 8 * size()[0], True), (I, I)),
-        ("BlochSkyrmion", lambda c, p: configurations.skyrmion(c, p, 8 * size()[0], False), (I, I)),
+        ("NeelSkyrmion", lambda c, p: configurations.skyrmion(c, p, 8 * size()[0], True), (N, N)),
+        ("BlochSkyrmion", lambda c, p: configurations.skyrmion(c, p, 8 * size()[0], False), (N, N)),
         ("Conical", lambda q, axis, angle: configurations.conical(q.xyz, axis.xyz, angle), ("vector", "vector", F)),
         ("Helical", lambda q: configurations.helical(q.xyz), ("vector",)),
         ("HopfionCompactSupport", configurations.hopfion, (F, F)),
         ("RandomMag", lambda: configurations.random(None, world.noise), ()),
-        ("RandomMagSeed", lambda seed: configurations.random(seed, world.noise), (I,)),
+        ("RandomMagSeed", lambda seed: configurations.random(seed, world.noise), (N,)),
     )
