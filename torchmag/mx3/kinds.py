@@ -29,7 +29,8 @@ class Setting:
 
 def kind_of(value) -> str:
     """The name of a value's kind."""
-    return next((name for kind, name in KINDS.items() if isinstance(value, kind)), type(value).__name__.lower())
+    found = KINDS.get(type(value))
+    return found or next((name for kind, name in KINDS.items() if isinstance(value, kind)), type(value).__name__.lower())
 
 
 def is_live(entry) -> bool:

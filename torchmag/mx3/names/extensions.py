@@ -208,7 +208,7 @@ def _angles(world):
 
 
 def _gradient(world, axis):
-    """dm / dx on the cells: of fourth order where two cells on each side are magnetic, of second at the ends of the body."""
+    """dm / dx on the cells: of sixth or fourth order where three or two cells on each side are magnetic, of second at the ends of the body."""
     m, n, h = world.m.values().double(), world.grid.n[axis], world.grid.size[axis]
     body = m.norm(dim=0) > 0
 
@@ -222,11 +222,14 @@ def _gradient(world, axis):
         return there, known & body
 
     (a, has_a), (b, has_b), (c, has_c), (d, has_d) = (beside(step) for step in (-2, -1, 1, 2))
+    (e, has_e), (f, has_f) = beside(-3), beside(3)
+    two = has_a & has_b & has_c & has_d
     found = torch.zeros_like(m)
     choices = (
         (has_c, c - m), (has_b, m - b),
         (has_c & has_d, (4 * c - 3 * m - d) / 2), (has_b & has_a, (3 * m - 4 * b + a) / 2),
-        (has_b & has_c, (c - b) / 2), (has_a & has_b & has_c & has_d, (8 * (c - b) - (d - a)) / 12),
+        (has_b & has_c, (c - b) / 2), (two, (8 * (c - b) - (d - a)) / 12),
+        (two & has_e & has_f, (45 * (c - b) - 9 * (d - a) + f - e) / 60),
     )  # fmt: skip
     for where, value in choices:
         found = torch.where(where, value, found)
