@@ -27,6 +27,7 @@ class Folder:
         self.format, self.picture, self.pattern = "OVF2_BINARY", "jpg", "%s%06d"
         self.numbers: dict[str, int] = {}
         self._log = self._table = None
+        self.keeps_log = self._header = True
         self.begun = set()
 
     def place(self, name: str) -> Path:
@@ -93,7 +94,7 @@ class Folder:
         if name is None:
             number = self.numbers.get(quantity.name, 0)
             self.numbers[quantity.name] = number + 1
-            name = formatted(self.pattern, [quantity.name, number])
+            return formatted(self.pattern, [quantity.name, number]) + suffix
         return name if Path(name).suffix else name + suffix
 
     def print(self, *values) -> None:
@@ -105,6 +106,8 @@ class Folder:
 
     def log(self, line: str) -> None:
         """A line of log.txt."""
+        if not self.keeps_log:
+            return
         if self._log is None:
             self._log = self.place("log.txt").open("w", encoding="utf-8")
         self._log.write(line + "\n")
@@ -132,13 +135,19 @@ class Folder:
             if file is not None:
                 file.flush()
 
-    def table_row(self, header: list[str], row: list[float]) -> None:
-        """A row of table.txt, the header before the first one."""
+    def table_line(self, line: str) -> None:
+        """A line of table.txt."""
         if self._table is None:
             self._table = self.place("table.txt").open("w", encoding="utf-8")
-            self._table.write("# " + "\t".join(header) + "\n")
-        self._table.write("\t".join(shown(float(np.float32(v)) if i else float(v)) for i, v in enumerate(row)) + "\n")
+        self._table.write(line + "\n")
         self._table.flush()
+
+    def table_row(self, header: list[str], row: list[float]) -> None:
+        """A row of table.txt, the header before the first one."""
+        if self._header:
+            self.table_line("# " + "\t".join(header))
+            self._header = False
+        self.table_line("\t".join(shown(float(np.float32(v)) if i else float(v)) for i, v in enumerate(row)))
 
 
 class Table:

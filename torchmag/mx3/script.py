@@ -70,7 +70,7 @@ def run(
     interpreter = Interpreter({}, limit)
     world = World(path, folder, device, dtype, order, quiet, interpreter.check_time)
     world.clock, world.expected = time.monotonic, 0
-    world.record.on = python
+    world.record.on, world.files.keeps_log = python, not python
     interpreter.names = known = all_names(world)
     interpreter.suggest = lambda name: suggestion(known, name)
     try:

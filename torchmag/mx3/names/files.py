@@ -4,7 +4,7 @@ import math
 
 from torchmag.mx3.kinds import Setting, convert
 from torchmag.mx3.output import FORMATS, PICTURES
-from torchmag.mx3.values import FromFile, Function, new_slice
+from torchmag.mx3.values import FromFile, Function, new_slice, shown
 
 Q, F, N, S = "quantity", "float", "int", "string"
 
@@ -76,7 +76,7 @@ def _tables(world):
         ("TableAddVar", add_value, ("thunk", S, S)),
         ("TableSave", table.save, ()),
         ("TableAutoSave", lambda period: schedule.set("table", _period(period), world.t, table.save), (F,)),
-        ("TablePrint", lambda *values: world.files.append("table.txt", *values), ("any...",)),
+        ("TablePrint", lambda *values: world.files.table_line("# " + " ".join(map(shown, values)).replace("\n", " ")), ("any...",)),
     )
     return {name: Function(name, call, kinds) for name, call, kinds in rows}
 
