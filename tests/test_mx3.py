@@ -412,3 +412,19 @@ def test_standard_problem_4_in_short(tmp_path):
     m = tm.solve(llg, m, [0, 2e-11], rtol=0.0, atol=1e-8)[-1]
     # Two methods, each to 1e-5 a step.
     assert (outcome.m - m).abs().max() < 1e-3
+
+
+def test_end_charges_are_undone(run):
+    # A uniform bar has no stray field but that of its two ends: with these undone B is zero, cell by cell.
+    run(
+        grid((12, 4, 2), (4e-9, 4e-9, 4e-9))
+        + """
+        Msat = 8e5; m = uniform(1, 0, 0)
+        ext_rmsurfacecharge(0, 1, 1)
+        // B_demag is the mean over a cell, the compensation that in its middle
+        total := Add(B_demag, B_ext)
+        expect("inside", CropX(total, 3, 9).average()[0], 0, 2e-4)
+        expect("at the ends", CropX(total, 0, 1).average()[0], 0, 0.06)
+        expect("field", sign(CropX(B_ext, 5, 6).average()[0]), 1, 0)
+    """
+    )

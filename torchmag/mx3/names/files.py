@@ -76,7 +76,11 @@ def _tables(world):
         ("TableAddVar", add_value, ("thunk", S, S)),
         ("TableSave", table.save, ()),
         ("TableAutoSave", lambda period: schedule.set("table", _period(period), world.t, table.save), (F,)),
-        ("TablePrint", lambda *values: world.files.table_line("# " + " ".join(map(shown, values)).replace("\n", " ")), ("any...",)),
+        (
+            "TablePrint",
+            lambda *values: world.files.table_line("# " + " ".join(map(shown, values)).replace("\n", " ")),
+            ("any...",),
+        ),
     )
     return {name: Function(name, call, kinds) for name, call, kinds in rows}
 
