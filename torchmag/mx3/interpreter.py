@@ -7,32 +7,11 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
-from torchmag.mx3.kinds import Setting, convert, is_live, kind_of, to_bool, to_float
+from torchmag.mx3.kinds import Setting, Variable, convert, is_live, kind_of, to_bool, to_float
+from torchmag.mx3.operations import OPERATORS
 from torchmag.mx3.script_error import Exit, ScriptError, TimeLimit
 from torchmag.mx3.syntax import Assign, Binary, Block, Call, Literal, Member, Name
-from torchmag.mx3.values import Function, Scriptable, Slice, Thunk, Vector, divided, shown
-
-
-class Variable:
-    """A variable of the script: the kind is that of its first value."""
-
-    def __init__(self, name: str):
-        self.name, self.value, self.kind = name, None, None
-
-    def declare(self, value):
-        self.value, self.kind = value, kind_of(value)
-
-    def assign(self, value):
-        if self.kind == "float":
-            value = to_float(value)
-        elif self.kind == "int":
-            number = to_float(value)
-            if number != math.floor(number):
-                raise ValueError(f"{self.name} is a whole number, got {shown(number)}; declare it with := and a decimal point")
-            value = int(number)
-        elif kind_of(value) != self.kind:
-            raise ValueError(f"{self.name} is a {self.kind}, got a {kind_of(value)}")
-        self.value = value
+from torchmag.mx3.values import Function, Scriptable, Slice, Thunk, Vector
 
 
 class Interpreter:
@@ -363,22 +342,3 @@ def _cause(error):
 
 # Kinds whose values need no conversion if they are of exactly this type.
 EXACT = {"float": float, "int": int, "string": str, "bool": bool, "vector": Vector, "slice": Slice}
-
-
-def _operation(operator):
-    return {
-        "+": lambda a, b: a + b,
-        "-": lambda a, b: a - b,
-        "*": lambda a, b: a * b,
-        "/": divided,
-        "%": lambda a, b: math.fmod(a, b) if b else math.nan,
-        "==": lambda a, b: a == b,
-        "!=": lambda a, b: a != b,
-        "<": lambda a, b: a < b,
-        "<=": lambda a, b: a <= b,
-        ">": lambda a, b: a > b,
-        ">=": lambda a, b: a >= b,
-    }[operator]
-
-
-OPERATORS = {operator: _operation(operator) for operator in ("+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=")}

@@ -97,3 +97,25 @@ def convert(value, kind: str):
         ValueError: it is of another kind.
     """
     return CONVERSIONS[kind](value)
+
+
+class Variable:
+    """A variable of the script: the kind is that of its first value."""
+
+    def __init__(self, name: str):
+        self.name, self.value, self.kind = name, None, None
+
+    def declare(self, value):
+        self.value, self.kind = value, kind_of(value)
+
+    def assign(self, value):
+        if self.kind == "float":
+            value = to_float(value)
+        elif self.kind == "int":
+            number = to_float(value)
+            if number != math.floor(number):
+                raise ValueError(f"{self.name} is a whole number, got {shown(number)}; declare it with := and a decimal point")
+            value = int(number)
+        elif kind_of(value) != self.kind:
+            raise ValueError(f"{self.name} is a {self.kind}, got a {kind_of(value)}")
+        self.value = value
