@@ -428,3 +428,15 @@ def test_end_charges_are_undone(run):
         expect("field", sign(CropX(B_ext, 5, 6).average()[0]), 1, 0)
     """
     )
+
+
+def test_the_tilt_of_a_wall_is_that_of_its_line(run):
+    run(
+        grid((64, 32, 1), (1e-9, 1e-9, 1e-9))
+        + """
+        m = twodomain(0, 0, 1, 1, 0, 0, 0, 0, -1).rotz(-0.3)
+        expect("tilt", ext_dwtilt, 0.3, 1e-3)
+        m = twodomain(0, 0, 1, 0, 1, 0, 0, 0, -1)
+        expect("upright", ext_dwtilt, 0, 1e-9)
+    """
+    )

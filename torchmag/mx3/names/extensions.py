@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 import torchmag as tm
@@ -193,12 +194,19 @@ def _positions(world):
 
 
 def _tilt(world):
-    """The angle of m in the plane, where m_z is closest to zero in each row."""
-    m = world.m.values().double()[..., world.grid.n[2] // 2]
-    at = m[2].abs() + 2 * (m.norm(dim=0) == 0)
-    row = at.argmin(0)
-    picked = m.gather(1, row.reshape(1, 1, -1).expand(3, 1, -1))[:, 0].mean(-1)
-    return math.atan2(float(picked[1]), float(picked[0]))
+    """The angle of a wall's line to y: of a straight line through the zeros of m_z, the first one in each row of the lowest layer."""
+    m, (hx, hy, _) = world.m.values()[2, :, :, 0].double().cpu().numpy(), world.grid.size
+    points = []
+    for j, row in enumerate(m.T):
+        turns = np.nonzero(row[:-1] * row[1:] < 0)[0]
+        if len(turns):
+            i = turns[0]
+            points.append((j * hy, (i + row[i] / (row[i] - row[i + 1])) * hx))
+    if len(points) < 2:
+        return 0.0
+    y, x = np.array(points).T
+    y = y - y.mean()
+    return math.atan(float((y * (x - x.mean())).sum() / (y * y).sum()))
 
 
 def _angles(world):
