@@ -29,9 +29,35 @@ _FREE = {
     "squeeze", "unsqueeze", "split", "split_with_sizes", "diagonal", "unbind", "_has_compatible_shallow_copy_type", "is_set_to", "record_stream",
 }  # fmt: skip
 # What the host waits for: results whose size, or whose value, it needs.
-_WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "unique_dim", "unique_consecutive", "repeat_interleave"}
+_WAITS = {
+    "_local_scalar_dense",
+    "nonzero",
+    "masked_select",
+    "equal",
+    "is_nonzero",
+    "_unique2",
+    "unique_dim",
+    "unique_consecutive",
+    "repeat_interleave",
+}
 # Operators that do not take a number of the host in the place of a tensor.
-_STRICT = {"cat", "stack", "mm", "bmm", "addmm", "baddbmm", "index_select", "gather", "scatter", "scatter_add", "addcmul", "addcdiv", "lerp", "addr", "dot"}
+_STRICT = {
+    "cat",
+    "stack",
+    "mm",
+    "bmm",
+    "addmm",
+    "baddbmm",
+    "index_select",
+    "gather",
+    "scatter",
+    "scatter_add",
+    "addcmul",
+    "addcdiv",
+    "lerp",
+    "addr",
+    "dot",
+}
 
 
 class Counts:
@@ -93,9 +119,7 @@ def _fallback(operator, *args, **kwargs):
     if not copies:
         _require_one_side(name, tensors)
     target = kwargs.get("device")
-    crosses = copies and (
-        any(not _is_there(x) for x in tensors) or (target is not None and torch.device(target).type != NAME)
-    )
+    crosses = copies and (any(not _is_there(x) for x in tensors) or (target is not None and torch.device(target).type != NAME))
     waits = name in _WAITS or (crosses and not (kwargs.get("non_blocking") or (len(args) > 2 and args[2])))
     waits = waits or (name in ("index", "index_put_", "_index_put_impl_") and any(x.dtype == torch.bool for x in tensors[1:]))
     for counts in _open:
@@ -184,9 +208,24 @@ def _take(name):
 # Those of the CPU, and of all devices those that are made so.
 _has = torch._C._dispatch_has_kernel_for_dispatch_key
 for _name in torch._C._dispatch_get_registrations_for_dispatch_key("CPU"):
-    if _name.startswith("aten::") and not _has(_name, "CompositeImplicitAutograd") and not _name.startswith(("aten::empty", "aten::_empty")):
+    if (
+        _name.startswith("aten::")
+        and not _has(_name, "CompositeImplicitAutograd")
+        and not _name.startswith(("aten::empty", "aten::_empty"))
+    ):
         _take(_name)
-for _name in ("abs", "argsort", "linspace", "logspace", "arange", "arange.start", "arange.start_step", "eye", "eye.m", "randperm"):
+for _name in (
+    "abs",
+    "argsort",
+    "linspace",
+    "logspace",
+    "arange",
+    "arange.start",
+    "arange.start_step",
+    "eye",
+    "eye.m",
+    "randperm",
+):
     _take(_name)
 DEVICE = torch.device(NAME, 0)
 

@@ -130,7 +130,9 @@ def test_samples_leave_a_batch():
     both(equation, run, start(3), within=1e-10)
 
 
-@pytest.mark.parametrize("options", [{}, {"method": "gyro5"}, {"memory": 5e5}, {"method": "rk4", "step": 3e-13}, {"gradient": "adjoint"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"method": "gyro5"}, {"memory": 5e5}, {"method": "rk4", "step": 3e-13}, {"gradient": "adjoint"}]
+)
 def test_gradients(options):
     def run(llg, m):
         m = m.requires_grad_()
@@ -160,7 +162,12 @@ def test_relaxation_with_torques_and_loops():
 
     both(make, lambda llg, m: tm.relax(llg, m, max_steps=12, info=True)[0], start(), within=1e-6)
     fields = torch.tensor([[1e5, 1e3, 0.0], [-1e5, 1e3, 0.0]])
-    both(lambda: equation().energy, lambda energy, m: tm.hysteresis(energy, m, fields.to(m.device), tolerance=1e-5).reshape(-1), start(), within=1e-4)
+    both(
+        lambda: equation().energy,
+        lambda energy, m: tm.hysteresis(energy, m, fields.to(m.device), tolerance=1e-5).reshape(-1),
+        start(),
+        within=1e-4,
+    )
 
 
 def test_thermal_noise():
@@ -268,7 +275,9 @@ def test_compiled_terms_together():
 
 
 def test_what_compiles_by_itself(monkeypatch):
-    monkeypatch.setattr(torch, "compile", lambda function, **options: _plain_compile(function, backend=emulated.compile_backend, fullgraph=True))
+    monkeypatch.setattr(
+        torch, "compile", lambda function, **options: _plain_compile(function, backend=emulated.compile_backend, fullgraph=True)
+    )
     torch._dynamo.reset()
     emulated.graphs.clear()
     with warnings.catch_warnings():
@@ -369,7 +378,9 @@ def test_too_large_for_the_device_is_said_before(monkeypatch):
 
     monkeypatch.setattr(device, "free_memory", lambda where: 2**20)
     magnet = tm.Magnet(tm.Mesh((256, 256), (5 * NM, 5 * NM, 3 * NM)), 8e5)
-    with pytest.raises(MemoryError, match=r"Demag: the convolution on 256 x 256 cells .* needs 0\.0\d+ GiB on cpu, where 0\.000977 GiB are free"):
+    with pytest.raises(
+        MemoryError, match=r"Demag: the convolution on 256 x 256 cells .* needs 0\.0\d+ GiB on cpu, where 0\.000977 GiB are free"
+    ):
         tm.Demag(magnet)
     monkeypatch.setattr(device, "free_memory", lambda where: None)
     # 256^3 in float32.

@@ -50,7 +50,9 @@ class Compiled(nn.Module):
         """The arguments of torch.compile."""
         if kwargs.get("backend", "inductor") == "inductor" and not {"mode", "options"} & kwargs.keys():
             kwargs = kwargs | {
-                "options": OPTIONS | (ON_CPU if self.reference.is_cpu else ELSEWHERE) | ({"triton.cudagraphs": True} if steps else {})
+                "options": OPTIONS
+                | (ON_CPU if self.reference.is_cpu else ELSEWHERE)
+                | ({"triton.cudagraphs": True} if steps else {})
             }
         return {"dynamic": False} | kwargs
 
