@@ -141,6 +141,20 @@ def test_the_conventions_of_mumax(tmp_path):
     assert read_ovf(tmp_path / "m.ovf", dim=3).mesh.n == (2, 1, 1)
 
 
+def test_no_line_break_after_binary_numbers(tmp_path):
+    # mumax3's binary files.
+    path, mesh = tmp_path / "m.ovf", tm.Mesh((3, 2), (4e-9, 4e-9, 3e-9))
+    data = torch.randn(3, *mesh.cells, dtype=torch.float64)
+    write_ovf(path, data, mesh, at="cells", format="binary8")
+    whole = path.read_bytes()
+    assert whole.count(b"\n# End: Data") == 1
+    path.write_bytes(whole.replace(b"\n# End: Data", b"# End: Data"))
+    assert torch.equal(read_ovf(path).data, data)
+    path.write_bytes(whole.replace(b"\n# End: Data", b"x# End: Data"))
+    with pytest.raises(OVFError, match="expected a line break"):
+        read_ovf(path)
+
+
 LIES = {
     "nodes": ("xnodes: 2", "xnodes: 3"),
     "huge": ("xnodes: 2", "xnodes: 999999999999"),
