@@ -146,7 +146,7 @@ def test_no_line_break_after_binary_numbers(tmp_path):
     path, mesh = tmp_path / "m.ovf", tm.Mesh((3, 2), (4e-9, 4e-9, 3e-9))
     data = torch.randn(3, *mesh.cells, dtype=torch.float64)
     write_ovf(path, data, mesh, at="cells", format="binary8")
-    whole = path.read_bytes()
+    whole = path.read_bytes()[: path.read_bytes().rindex(b"\n", 0, -1) + 1]  # without the checksum
     assert whole.count(b"\n# End: Data") == 1
     path.write_bytes(whole.replace(b"\n# End: Data", b"# End: Data"))
     assert torch.equal(read_ovf(path).data, data)
