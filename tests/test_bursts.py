@@ -75,7 +75,8 @@ def test_exact_gradients_are_the_same(monkeypatch):
 
     expected = gradient()
     force(monkeypatch, 5)
-    torch.testing.assert_close(gradient(), expected, rtol=1e-13, atol=0)
+    # Steps in bursts have no tape, those of the first run have one: rounding is of the largest numbers.
+    torch.testing.assert_close(gradient(), expected, rtol=0, atol=1e-13 * float(expected.abs().max()))
 
 
 def test_callbacks_see_every_step(monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 import torchmag
-from torchmag.energies import plans
+from torchmag.convolution import plans
 
 
 def machine(device: str) -> dict:
