@@ -2,7 +2,8 @@
 
 import pytest
 
-pytestmark = pytest.mark.slow
+# The suite couples pairs of subregions, which torchmag says it does not need.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.* not used. at the nodes:UserWarning")]
 suite = pytest.importorskip("micromagnetictests")
 calculators = pytest.importorskip("torchmag.ubermag")
 
