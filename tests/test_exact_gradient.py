@@ -456,7 +456,7 @@ def test_backward_frees_the_states():
     path = m.grad_fn.path
     torch.autograd.grad(m.mean(), A, retain_graph=True)
     m.mean().backward()
-    assert not path.checkpoints.kept
+    assert not path.checkpoints.kept and not path.heads and path.tapes.kept and not any(path.tapes.kept)
     with pytest.raises(RuntimeError, match="a second time"):
         m.mean().backward()
 

@@ -58,6 +58,7 @@ class Path:
         live: the tensors that enter otherwise, such as the parameters of a drive.
         checkpoints: the states that are kept, of the steps without a tape.
         tapes: of the first steps; None if no tape is kept.
+        heads: the states that these steps start from.
         lean: whether each rate gets a tape of its own, not a whole step: more work, less memory.
         moves: of the steps made.
         end: the state that the last one leads to.
@@ -72,6 +73,7 @@ class Path:
     lean: bool
     copies: list[Tensor] = field(default_factory=list)
     tapes: Tapes | None = None
+    heads: list[Tensor] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
     end: Tensor | None = None
 
@@ -79,7 +81,9 @@ class Path:
         """The states at the requested times, (T, *batch, 3, *nodes)."""
         outputs, self.end = Outputs(self.times, m), m
         for step in self.steps(replace(self.system, tapes=self.tapes), m):
-            if self.tapes is None or not self.tapes.keep(step):
+            if self.tapes is not None and self.tapes.keep(step):
+                self.heads.append(step.m0)
+            else:
                 self.checkpoints.add(step.m0)
             self.end = step.m1
             self.moves.append(Move(step.t, step.again, outputs.hits(step), step.dt))
@@ -131,15 +135,16 @@ class Path:
         for number, m in self.checkpoints.backwards(lambda number, m: step(number + self.first, m)):
             yield number + self.first, m
         for number in reversed(range(self.first)):
-            yield number, self.tapes.kept[number][0].m
+            yield number, self.heads[number]
+            self.tapes.forget(number)
 
     def _drift_of_tape(self, number, system, start):
         """By how far a step would lead elsewhere now than when its tape was taken, to first order."""
-        if number >= self.first:
+        if number >= self.first or not (known := self.tapes.kept[number]):
             return start.detach().new_zeros(())
         with torch.no_grad():
             now, move = system.rate(self.moves[number].t, start), self.moves[number]
-            return ((now - self.tapes.kept[number][0].rate) * spread(move.dt, start)).abs().max()
+            return ((now - known[0].rate) * spread(move.dt, start)).abs().max()
 
     def _cotangents(self, number, step, adjoint, cotangent):
         """What the outputs are made of in a step, and its cotangents: one output at a time, for the sake of memory."""
@@ -220,18 +225,20 @@ class Solution(torch.autograd.Function):
             found = path.run(m.detach())
         # Freed, as any tape, by a backward pass that does not retain the graph.
         ctx.kept, states = list(path.checkpoints.kept), path.checkpoints.kept.values()
-        ctx.save_for_backward(m, *sources, *states)
+        ctx.save_for_backward(m, *sources, *path.heads, *states)
         path.checkpoints.kept.clear()
+        path.heads = []
         return found
 
     @staticmethod
     def backward(ctx, cotangent):
         m, *saved = ctx.saved_tensors
-        path, sources = ctx.path, saved[: len(saved) - len(ctx.kept)]
-        path.checkpoints.kept = dict(zip(ctx.kept, saved[len(sources) :]))
+        path, first, last = ctx.path, len(saved) - len(ctx.kept) - ctx.path.first, len(saved) - len(ctx.kept)
+        sources, path.heads = saved[:first], saved[first:last]
+        path.checkpoints.kept = dict(zip(ctx.kept, saved[last:]))
         with without_hooks(path.live), torch.autocast(**ctx.autocast):
             found = path.pull_with_graph(cotangent, m, sources) if torch.is_grad_enabled() else path.pull(cotangent)
-        path.checkpoints.kept = {}
+        path.checkpoints.kept, path.heads = {}, []
         return None, *found
 
 

@@ -122,7 +122,7 @@ class Tapes:
         stages: rates per step, one at its end included.
         room: bytes for tapes and states.
         open: whether rates are taken with a tape.
-        kept: of each step its rates, in the order that `Step.again` takes them.
+        kept: of each step its rates, in the order that `Step.again` takes them; none once they are forgotten.
     """
 
     system: System
@@ -173,6 +173,10 @@ class Tapes:
         own, self._recent = self._recent[place - self.stages + 1 : place + 1], self._recent[place:]
         return [start, *own]
 
+    def forget(self, number: int) -> None:
+        """The rates of a step whose gradient was taken."""
+        self.kept[number] = []
+
     def end(self) -> None:
         """No more tapes are taken."""
         if self._replay is not None:
@@ -184,7 +188,7 @@ class Tapes:
         following = iter(self.kept[number])
 
         def function(t, m, values):
-            taped = next(following)
-            return Known.apply(taped if taped.tape is not None else taped_rate(system, t, m), m, *wanted)
+            taped = next(following, None)
+            return Known.apply(taped if taped and taped.tape is not None else taped_rate(system, t, m), m, *wanted)
 
         return replace(system, function=function)
